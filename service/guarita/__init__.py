@@ -1,0 +1,3 @@
+"""Guarita: one-time tickets for signed-in iframes."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,76 @@
+"""Every error of Guarita, under one root. Nothing here knows HTTP or Redis.
+
+GuaritaError
+├── ConfigError            a setting is wrong or missing; the process ends with status 2
+├── Malformed              the caller's value has the wrong shape                   -> 400
+├── Rejected               ticket or session not acceptable, whatever the reason    -> 401
+├── Forbidden              origin or API key not allowed                            -> 403
+├── Conflict               the same key or attempt stands for something else        -> 409
+├── LimitReached           max_sessions reached                                     -> 429
+└── StoreError             says nothing about the ticket                            -> 503
+    ├── StoreUnavailable       certainly not applied
+    └── StoreOutcomeUnknown    perhaps applied; repeat with the same id or attempt
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class GuaritaError(Exception):
+    """Root of all errors raised on purpose."""
+
+
+class ConfigError(GuaritaError):
+    """One or more settings are wrong; `problems` holds one sentence each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Malformed(GuaritaError):
+    """The caller's value has the wrong shape; the text may be shown to the caller."""
+
+
+class Reason(StrEnum):
+    """Why a ticket or session was rejected: for the audit log, never for the caller."""
+
+    UNKNOWN = "unknown"  # never issued here, or expired and forgotten
+    USED = "used"  # redeemed before, by another attempt or after the replay window
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    BAD_TOKEN = "bad_token"  # not a session token of this installation
+    MISSING = "missing"  # no credential was sent
+
+
+class Rejected(GuaritaError):
+    """Ticket or session not acceptable. Callers are told only that; logs get `reason`."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+
+class Forbidden(GuaritaError):
+    """The origin or the API key is not allowed to do this."""
+
+
+class Conflict(GuaritaError):
+    """An Idempotency-Key was sent again with other contents."""
+
+
+class LimitReached(GuaritaError):
+    """`sessions.max_sessions` live tickets and sessions exist already."""
+
+
+class StoreError(GuaritaError):
+    """The store could not answer. Never means that a ticket is invalid."""
+
+
+class StoreUnavailable(StoreError):
+    """The operation was certainly not applied."""
+
+
+class StoreOutcomeUnknown(StoreError):
+    """The operation may have been applied; the same id or attempt may be sent again."""
