@@ -8,6 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from guarita.deadline import Deadline
+from guarita.errors import Malformed
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,12 @@ class Grant:
     origin: str = ""
     subject: str = ""
     claims: str = ""  # JSON object as text
+
+    def __post_init__(self) -> None:
+        """Raises `Malformed` on control characters, which would also run into log lines."""
+        for name in ("tenant", "origin", "subject", "claims"):
+            if not getattr(self, name).isprintable():
+                raise Malformed(f"{name} must not contain control characters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,10 @@ class RedeemResult:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Counts of live records (neither expired nor revoked) and of all there ever were."""
+    """Counts of live records (neither expired nor revoked) and of all there ever were.
+
+    What `revoke_subject` ended still counts until its expiry: it is not looked up one by one.
+    """
 
     total_sessions: int  # tickets and sessions alive
     used_sessions: int  # of these, redeemed
@@ -122,9 +132,7 @@ class Store(Protocol):
     def revoke(self, id: UUID, *, tenant: str | None, deadline: Deadline) -> bool:
         """End a ticket or session; False if unknown or (with `tenant`) another tenant's."""
 
-    def revoke_subject(
-        self, tenant: str, subject: str, *, ttl_s: int, deadline: Deadline
-    ) -> None:
+    def revoke_subject(self, tenant: str, subject: str, *, ttl_s: int, deadline: Deadline) -> None:
         """End every ticket and session that this subject of this tenant has now.
 
         `ttl_s` must be at least as long as any record of the subject can live.

@@ -1,0 +1,17 @@
+-- ARGV: ttl in seconds, most live records (0: no limit, -1: none may be added), grant.
+-- Returns new | repeated | conflict | full. Only `new` changes anything.
+local existing = redis.call('GET', KEYS[1])
+if existing then
+  local from = flag(existing, USED) and SESSION or TICKET
+  return string.sub(existing, from + 1) == ARGV[3] and 'repeated' or 'conflict'
+end
+sweep()
+local most = tonumber(ARGV[2])
+if most < 0 or (most > 0 and tonumber(redis.call('HGET', KEYS[2], 'live') or '0') >= most) then
+  return 'full'
+end
+local expires_s = expiry_s(tonumber(ARGV[1]))
+save(string.char(0) .. struct.pack('>I7I4', now_us, expires_s) .. ARGV[3])
+redis.call('HINCRBY', KEYS[2], 'total_created', 1)
+count(expires_s, 1, 0)
+return 'new'

@@ -1,0 +1,86 @@
+-- Shared by every script: the packed record, and the counters that stay exact without a scan.
+--
+-- KEYS[1] the record, KEYS[2] the counters, KEYS[3] live records by the second they expire.
+--
+-- record, big-endian:  0 flags | 1-7 created, microseconds | 8-11 ticket expires, seconds
+--   and once used:     12-17 used, milliseconds | 18-21 session expires, seconds
+--                      22-53 SHA-256 of the attempt | 54-85 SHA-256 of the session token
+--   then the grant:    tenant, origin, subject, claims, one a line, empty ends left out
+local OPENED, USED, REVOKED = 1, 2, 4
+local TICKET, SESSION = 12, 86
+
+local clock = redis.call('TIME')
+local now_us = clock[1] * 1000000 + clock[2]
+local now_ms = math.floor(now_us / 1000)
+
+-- The last second whose records are gone: a key is expired when the clock is past its
+-- expiry, not on it (Redis, keyIsExpired).
+local past_s = math.floor((now_ms - 1) / 1000)
+
+-- Expiries are whole seconds, rounded up, so that all records of a second end together.
+local function expiry_s(ttl_s)
+  return math.ceil((now_ms + ttl_s * 1000) / 1000)
+end
+
+local function flag(record, bit_value)
+  return math.floor(string.byte(record, 1) / bit_value) % 2 == 1
+end
+
+local function with_flag(record, bit_value)
+  if flag(record, bit_value) then return record end
+  return string.char(string.byte(record, 1) + bit_value) .. string.sub(record, 2)
+end
+
+local function created_us(record) return (struct.unpack('>I7', record, 2)) end
+local function ticket_expires_s(record) return (struct.unpack('>I4', record, 9)) end
+local function session_expires_s(record) return (struct.unpack('>I4', record, 19)) end
+
+-- When the record's key goes: a used ticket stays as a tombstone at least until the ticket's expiry.
+local function record_expires_s(record)
+  local at = ticket_expires_s(record)
+  if flag(record, USED) then at = math.max(at, session_expires_s(record)) end
+  return at
+end
+
+local function swept_s() return tonumber(redis.call('HGET', KEYS[2], 'swept') or '0') end
+
+-- Count `live` more records (and `used` more redeemed ones) that go at `at_s`. A second that was
+-- swept before (by a primary whose clock was ahead) is not counted twice.
+local function count(at_s, live, used)
+  if at_s <= swept_s() then return end
+  if live ~= 0 then
+    redis.call('HINCRBY', KEYS[2], 'live', live)
+    if redis.call('HINCRBY', KEYS[3], at_s, live) == 0 then redis.call('HDEL', KEYS[3], at_s) end
+  end
+  if used ~= 0 then
+    redis.call('HINCRBY', KEYS[2], 'used', used)
+    if redis.call('HINCRBY', KEYS[3], at_s .. 'u', used) == 0 then redis.call('HDEL', KEYS[3], at_s .. 'u') end
+  end
+end
+
+local function drop_second(at_s)
+  local live, used = unpack(redis.call('HMGET', KEYS[3], at_s, at_s .. 'u'))
+  if live then redis.call('HINCRBY', KEYS[2], 'live', -live) end
+  if used then redis.call('HINCRBY', KEYS[2], 'used', -used) end
+  if live or used then redis.call('HDEL', KEYS[3], at_s, at_s .. 'u') end
+end
+
+-- Take what has expired out of the counters: once a second, at the cost of the seconds that
+-- passed, or of those that hold records, whichever are fewer.
+local function sweep()
+  local from_s = swept_s() + 1
+  if from_s > past_s then return end
+  if past_s - from_s < redis.call('HLEN', KEYS[3]) then
+    for at_s = from_s, past_s do drop_second(at_s) end
+  else
+    for _, field in ipairs(redis.call('HKEYS', KEYS[3])) do
+      local at_s = tonumber(field)
+      if at_s and at_s <= past_s then drop_second(at_s) end
+    end
+  end
+  redis.call('HSET', KEYS[2], 'swept', past_s)
+end
+
+local function save(record)
+  redis.call('SET', KEYS[1], record, 'PXAT', record_expires_s(record) * 1000)
+end

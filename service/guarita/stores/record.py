@@ -1,0 +1,51 @@
+"""The packed record: Python's half of `lua/record.lua`, which documents the layout and writes it."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from uuid import UUID
+
+from guarita.stores.base import Grant, Record
+
+_OPENED, _USED, _REVOKED = 1, 2, 4
+_TICKET_BYTES = 12
+_SESSION = struct.Struct(">6sI32s32s")
+
+
+def pack_grant(grant: Grant) -> bytes:
+    """The grant as bytes, empty when nothing was given; `Grant` allows no line breaks."""
+    lines = (grant.tenant, grant.origin, grant.subject, grant.claims)
+    return "\n".join(lines).rstrip("\n").encode()
+
+
+def unpack_grant(data: bytes) -> Grant:
+    return Grant(*data.decode().split("\n")) if data else Grant()
+
+
+def created_at_us(data: bytes) -> int:
+    return int.from_bytes(data[1:8])
+
+
+def unpack_record(id: UUID, data: bytes) -> Record:
+    """Read what the scripts wrote."""
+    flags = data[0]
+    record = Record(
+        id,
+        created_at_ms=created_at_us(data) // 1000,
+        ticket_expires_at_ms=int.from_bytes(data[8:12]) * 1000,
+        grant=unpack_grant(data[_TICKET_BYTES + (_SESSION.size if flags & _USED else 0) :]),
+        iframe_opened=bool(flags & _OPENED),
+        revoked=bool(flags & _REVOKED),
+    )
+    if not flags & _USED:
+        return record
+    used_at, expires_s, attempt, token = _SESSION.unpack_from(data, _TICKET_BYTES)
+    return replace(
+        record,
+        used=True,
+        used_at_ms=int.from_bytes(used_at),
+        session_expires_at_ms=expires_s * 1000,
+        attempt_sha256=attempt,
+        token_sha256=token,
+    )
