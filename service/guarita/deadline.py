@@ -1,4 +1,4 @@
-"""A point in time until which a caller waits; it travels with the request, not a timeout per step."""
+"""Until when a caller waits: it travels with the request, instead of a timeout per step."""
 
 from __future__ import annotations
 

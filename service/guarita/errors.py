@@ -7,6 +7,8 @@ GuaritaError
 ├── Forbidden              origin or API key not allowed                            -> 403
 ├── Conflict               the same key or attempt stands for something else        -> 409
 ├── LimitReached           max_sessions reached                                     -> 429
+├── TopologyError          an installation cannot do what was asked; status 3
+│   └── ServerMissing          no data node server is installed here
 └── StoreError             says nothing about the ticket                            -> 503
     ├── StoreUnavailable       certainly not applied
     └── StoreOutcomeUnknown    perhaps applied; repeat with the same id or attempt
@@ -62,6 +64,14 @@ class Conflict(GuaritaError):
 
 class LimitReached(GuaritaError):
     """`sessions.max_sessions` live tickets and sessions exist already."""
+
+
+class TopologyError(GuaritaError):
+    """An installation cannot do what was asked; the text says why and what to do."""
+
+
+class ServerMissing(TopologyError):
+    """No `valkey-server` or `redis-server` that is new enough was found."""
 
 
 class StoreError(GuaritaError):

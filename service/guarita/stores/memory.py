@@ -133,7 +133,7 @@ class MemoryStore:
             redeem.attempt_sha256,
             redeem.token_sha256,
         )
-        if same and now_ms >= record.session_expires_at_ms:
+        if same and now_ms > record.session_expires_at_ms:
             return RedeemResult(Redeemed.EXPIRED, record)
         if same and now_ms - record.used_at_ms <= redeem.replay_window_s * 1000:
             return RedeemResult(Redeemed.REPLAYED, record)

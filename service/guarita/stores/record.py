@@ -1,4 +1,4 @@
-"""The packed record: Python's half of `lua/record.lua`, which documents the layout and writes it."""
+"""Reads the packed record that `lua/record.lua` documents and writes."""
 
 from __future__ import annotations
 

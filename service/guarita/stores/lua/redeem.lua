@@ -8,7 +8,7 @@ if flag(record, REVOKED) then return {'revoked', record} end
 if flag(record, USED) then
   local used_ms = struct.unpack('>I6', record, 13)
   local same = string.sub(record, 23, 54) == ARGV[1] and string.sub(record, 55, 86) == ARGV[2]
-  if same and now_ms >= session_expires_s(record) * 1000 then return {'expired', record} end
+  if same and now_ms > session_expires_s(record) * 1000 then return {'expired', record} end
   if same and now_ms - used_ms <= tonumber(ARGV[4]) * 1000 then return {'replayed', record} end
   if not same and ARGV[5] == '1' then
     count(record_expires_s(record), -1, -1)
@@ -19,7 +19,7 @@ if flag(record, USED) then
 end
 
 -- A primary whose clock is behind may still hold a ticket that is over by its own words.
-if now_ms >= ticket_expires_s(record) * 1000 then return {'expired', record} end
+if now_ms > ticket_expires_s(record) * 1000 then return {'expired', record} end
 count(record_expires_s(record), -1, 0)
 record = string.sub(with_flag(record, USED), 1, TICKET)
   .. struct.pack('>I6I4', now_ms, expiry_s(tonumber(ARGV[3])))

@@ -1,0 +1,164 @@
+"""The store on Redis or Valkey: which script, which keys, what the answer means.
+
+Every change of a ticket is one script on its record, atomic with the counters that `status`
+adds up: they lie on the same node. On a Cluster there are sixteen sets of counters, chosen by
+the id, so that this stays true; elsewhere one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from guarita.deadline import Deadline
+from guarita.stores import scripts
+from guarita.stores.base import (
+    Created,
+    Grant,
+    Record,
+    Redeem,
+    Redeemed,
+    RedeemResult,
+    Status,
+)
+from guarita.stores.lane import Lane
+from guarita.stores.record import created_at_us, pack_grant, unpack_record
+
+CLUSTER_TAGS = tuple("0123456789abcdef")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyNames:
+    """How keys are named; a `tag` in braces keeps keys of one lane in one Cluster slot."""
+
+    prefix: str
+    stats: str
+
+    def record(self, id: UUID, tag: str) -> bytes:
+        """The raw id: 20 bytes a ticket shorter than its text."""
+        return f"{self.prefix}{_braced(tag)}".encode() + id.bytes
+
+    def counters(self, tag: str) -> bytes:
+        return f"{self.stats}{_braced(tag)}".encode()
+
+    def expiring(self, tag: str) -> bytes:
+        return self.counters(tag) + b":expiring"
+
+    def probe(self, tag: str) -> bytes:
+        return self.counters(tag) + b":probe"
+
+    def revoked(self, subject: bytes, tag: str) -> bytes:
+        return self.counters(tag) + b":revoked:" + subject
+
+
+def _braced(tag: str) -> str:
+    return f"{{{tag}}}" if tag else ""
+
+
+class RedisStore:
+    """A `Store` on one lane (standalone, Sentinel) or on one for each of `CLUSTER_TAGS`."""
+
+    kind = "redis"
+
+    def __init__(
+        self, lanes: Sequence[Lane], names: KeyNames, *, on_close: Callable[[], None]
+    ) -> None:
+        self._lanes = lanes
+        self._names = names
+        self._on_close = on_close
+
+    def create(
+        self, id: UUID, grant: Grant, *, ttl_s: int, max_sessions: int, deadline: Deadline
+    ) -> Created:
+        """On a Cluster, `max_sessions` may be passed by what is created at the same moment:
+        the sum over its nodes is read before the write."""
+        most = max_sessions
+        if len(self._lanes) > 1 and max_sessions > 0:
+            most = -1 if self.status(deadline=deadline).total_sessions >= max_sessions else 0
+        lane = self._lane(id.bytes)
+        answer = lane.run(
+            scripts.CREATE, self._keys(lane, id), [ttl_s, most, pack_grant(grant)], deadline
+        )
+        return Created(answer.decode())
+
+    def open(self, id: UUID, *, deadline: Deadline) -> Record | None:
+        lane = self._lane(id.bytes)
+        data = lane.run(scripts.OPEN, self._keys(lane, id), [], deadline)
+        return self._current(id, data, deadline) if data else None
+
+    def redeem(self, redeem: Redeem, *, deadline: Deadline) -> RedeemResult:
+        lane = self._lane(redeem.id.bytes)
+        args = [
+            redeem.attempt_sha256,
+            redeem.token_sha256,
+            redeem.session_ttl_s,
+            redeem.replay_window_s,
+            int(redeem.revoke_on_replay),
+        ]
+        answer = lane.run(scripts.REDEEM, self._keys(lane, redeem.id), args, deadline)
+        outcome = Redeemed(answer[0].decode())
+        if outcome is Redeemed.UNKNOWN:
+            return RedeemResult(outcome, None)
+        record = self._current(redeem.id, answer[1], deadline)
+        if record.revoked and outcome in (Redeemed.ADMITTED, Redeemed.REPLAYED):
+            outcome = Redeemed.REVOKED
+        return RedeemResult(outcome, record)
+
+    def read(self, id: UUID, *, deadline: Deadline) -> Record | None:
+        lane = self._lane(id.bytes)
+        data = lane.command("GET", self._names.record(id, lane.tag), deadline=deadline)
+        return self._current(id, data, deadline) if data else None
+
+    def revoke(self, id: UUID, *, tenant: str | None, deadline: Deadline) -> bool:
+        lane = self._lane(id.bytes)
+        args = ["0", ""] if tenant is None else ["1", tenant]
+        return bool(lane.run(scripts.REVOKE, self._keys(lane, id), args, deadline))
+
+    def revoke_subject(self, tenant: str, subject: str, *, ttl_s: int, deadline: Deadline) -> None:
+        """Sets a mark that is compared with the creation of each record of the subject.
+
+        On a Cluster the two times may come from nodes whose clocks differ: a ticket made within
+        that difference is taken for older or younger than it is.
+        """
+        lane, mark = self._mark(tenant, subject)
+        lane.run(scripts.REVOKE_SUBJECT, [mark], [ttl_s], deadline)
+
+    def status(self, *, deadline: Deadline) -> Status:
+        counts = [self._counts(lane, deadline) for lane in self._lanes]
+        return Status(*(sum(column) for column in zip(*counts, strict=True)))
+
+    def ping(self, *, deadline: Deadline) -> None:
+        for lane in self._lanes:
+            lane.command("SET", self._names.probe(lane.tag), "1", "PX", 1000, deadline=deadline)
+
+    def close(self) -> None:
+        self._on_close()
+
+    def _counts(self, lane: Lane, deadline: Deadline) -> Sequence[int]:
+        counters, expiring = self._names.counters(lane.tag), self._names.expiring(lane.tag)
+        keys = [counters, counters, expiring]  # no record: its place in the scripts stays filled
+        counts: Sequence[int] = lane.run(scripts.STATUS, keys, [], deadline)
+        return counts
+
+    def _current(self, id: UUID, data: bytes, deadline: Deadline) -> Record:
+        """The record, revoked where its subject was revoked after it was created."""
+        record = unpack_record(id, data)
+        if record.revoked or not record.grant.subject:
+            return record
+        lane, key = self._mark(record.grant.tenant, record.grant.subject)
+        mark = lane.command("GET", key, deadline=deadline)
+        return replace(record, revoked=mark is not None and created_at_us(data) <= int(mark))
+
+    def _mark(self, tenant: str, subject: str) -> tuple[Lane, bytes]:
+        digest = hashlib.sha256(f"{tenant}\n{subject}".encode()).digest()[:16]
+        lane = self._lane(digest)
+        return lane, self._names.revoked(digest, lane.tag)
+
+    def _keys(self, lane: Lane, id: UUID) -> list[bytes]:
+        names = self._names
+        return [names.record(id, lane.tag), names.counters(lane.tag), names.expiring(lane.tag)]
+
+    def _lane(self, data: bytes) -> Lane:
+        return self._lanes[data[0] % len(self._lanes)]
