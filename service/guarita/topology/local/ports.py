@@ -1,0 +1,72 @@
+"""TCP ports of 127.0.0.1: which are free, and who holds one that is not."""
+
+from __future__ import annotations
+
+import random
+import socket
+from pathlib import Path
+
+HOST = "127.0.0.1"
+BUS_OFFSET = 10_000  # a Cluster node's second port is its port plus this
+_LISTEN = "0A"  # state column of /proc/net/tcp
+# Below the ephemeral ports of Linux (32768) and macOS (49152), with the bus ports as well.
+_RANGE = range(10_240, 22_700)
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this port of 127.0.0.1 now."""
+    with socket.socket() as trial:
+        # As servers do: what a dead connection left behind is no obstacle.
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((HOST, port))
+            trial.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def answers(port: int) -> bool:
+    """Whether somebody listens on this port of 127.0.0.1 now."""
+    try:
+        socket.create_connection((HOST, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def free_ports(count: int, *, with_bus: bool = False) -> list[int]:
+    """Ports that are free now, at random: another process may take one before its use."""
+    found: list[int] = []
+    for port in random.sample(_RANGE, len(_RANGE)):
+        if is_free(port) and (not with_bus or is_free(port + BUS_OFFSET)):
+            found.append(port)
+            if len(found) == count:
+                return found
+    raise OSError(f"fewer than {count} free ports on {HOST}")
+
+
+def holder(port: int) -> str:
+    """Who listens on the port, in words; "another program" where this cannot be told."""
+    inode = _listening_inode(port)
+    for process in Path("/proc").glob("[0-9]*") if inode else ():
+        try:
+            if any(
+                each.readlink().name == f"socket:[{inode}]" for each in (process / "fd").iterdir()
+            ):
+                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+        except OSError:  # gone meanwhile, or another user's
+            continue
+    return "another program"
+
+
+def _listening_inode(port: int) -> str | None:
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = Path("/proc/net", table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for fields in map(str.split, lines):
+            if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                return fields[9]
+    return None
