@@ -1,4 +1,4 @@
-"""What every test shares: a test that could not run says why, and with CI=true that is a failure."""
+"""A test that could not run says why, and with CI=true that is a failure."""
 
 from __future__ import annotations
 

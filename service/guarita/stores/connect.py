@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -11,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ReadOnlyError
 from redis.retry import Retry
 
-from guarita.config import DataSettings, SessionSettings, StoreSettings, TlsSettings, Topology
+from guarita.config import Credentials, SessionSettings, StoreSettings, Topology
 from guarita.stores.base import Store
 from guarita.stores.discovery import Address, ClusterSlots, Finder, FixedPrimary, SentinelMajority
 from guarita.stores.lane import Lane, Primary
@@ -53,33 +54,84 @@ def open_store(
 def _finder(store: StoreSettings) -> Finder:
     if store.topology is Topology.SENTINEL:
         sentinel = store.sentinel
-        options = _options(
-            sentinel.username, sentinel.current_password(), sentinel.tls, sentinel.timeout_s
-        )
         clients = {
-            (node.host, node.port): redis.Redis(host=node.host, port=node.port, **options)
+            (node.host, node.port): _client(
+                (node.host, node.port), sentinel, sentinel.timeout_s, sentinel.timeout_s
+            )
             for node in sentinel.nodes
         }
-        return SentinelMajority(clients, sentinel.primary_name, patience_s=2 * sentinel.timeout_s)
+        patience_s = 3 * sentinel.timeout_s  # to connect, to sign in, to answer
+        return SentinelMajority(clients, sentinel.primary_name, patience_s=patience_s)
     if store.topology is Topology.CLUSTER:
         nodes = [(node.host, node.port) for node in store.cluster.nodes]
-        return ClusterSlots(lambda node: redis.Redis(*node, **_data_options(store)), nodes)
+        return ClusterSlots(
+            lambda node: _client(node, store.data, store.connect_timeout_s, store.io_timeout_s),
+            nodes,
+        )
     return FixedPrimary((store.standalone.host, store.standalone.port))
 
 
 def _open_primary(store: StoreSettings, address: Address, probe_key: bytes) -> Primary:
     """Connects and writes: a node may answer and still take no writes (min-replicas, disk full)."""
-    connection_class = redis.SSLConnection if store.data.tls.enabled else redis.Connection
-    pool = redis.ConnectionPool(
+    pool = _pool(
+        address,
+        store.data,
+        store.connect_timeout_s,
+        store.io_timeout_s,
+        db=store.data.db,
+        redis_connect_func=_connect_to_primary,
+    )
+    redis.Redis(connection_pool=pool).set(probe_key, "1", px=1000)
+    return Primary(*address, pool)
+
+
+def _client(
+    address: Address, credentials: Credentials, connect_timeout_s: float, io_timeout_s: float
+) -> redis.Redis:
+    return redis.Redis.from_pool(_pool(address, credentials, connect_timeout_s, io_timeout_s))
+
+
+def _pool(
+    address: Address,
+    credentials: Credentials,
+    connect_timeout_s: float,
+    io_timeout_s: float,
+    **more: Any,
+) -> redis.ConnectionPool:
+    """Connections without redis-py's own retries: ours is the one layer that repeats."""
+    connection_class, tls = _connection_class(credentials)
+    return redis.ConnectionPool(
         connection_class=connection_class,
         host=address[0],
         port=address[1],
-        redis_connect_func=_connect_to_primary,
-        **_pool_options(store),
+        username=credentials.username,
+        password=credentials.current_password(),
+        socket_connect_timeout=connect_timeout_s,
+        socket_timeout=io_timeout_s,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,  # RESP3 costs a round trip on connect and brings nothing here
+        driver_info=None,
+        **tls,
+        **more,
     )
-    with redis.Redis(connection_pool=pool) as client:
-        client.set(probe_key, "1", px=1000)
-    return Primary(*address, pool)
+
+
+def _connection_class(credentials: Credentials) -> tuple[type[redis.Connection], dict[str, Any]]:
+    tls = credentials.tls
+    if not tls.enabled:
+        return redis.Connection, {}
+    return redis.SSLConnection, {
+        "ssl_cert_reqs": "required",
+        "ssl_check_hostname": tls.verify_names,
+        "ssl_ca_certs": _path(tls.ca_file),
+        "ssl_certfile": _path(tls.cert_file),
+        "ssl_keyfile": _path(tls.key_file),
+    }
+
+
+def _path(path: Path | None) -> str | None:
+    return str(path) if path else None
 
 
 def _connect_to_primary(connection: Any) -> None:

@@ -13,7 +13,6 @@ import structlog
 from redis.exceptions import RedisError
 
 from guarita.deadline import Deadline
-from guarita.stores.lane import Lane, Primary
 
 Address = tuple[str, int]
 
@@ -108,11 +107,10 @@ class SentinelMajority:
     def close(self) -> None:
         self._closed.set()
         self._executor.shutdown(wait=False, cancel_futures=True)
-        for sentinel in self._sentinels.values():
-            sentinel.close()
+        # Each thread closes its own connections: redis-py's must not be closed under a reader.
 
     def _ask(self, address: Address) -> Address:
-        answer = self._sentinels[address].execute_command(
+        answer = self._sentinels[address].execute_command(  # type: ignore[no-untyped-call]
             "SENTINEL GET-MASTER-ADDR-BY-NAME", self._primary_name
         )
         if answer is None:
@@ -135,7 +133,9 @@ class SentinelMajority:
     def _listen(self, sentinel: redis.Redis, on_change: Callable[[], None]) -> None:
         while not self._closed.is_set():
             try:
-                with sentinel.pubsub(ignore_subscribe_messages=True) as subscription:
+                with sentinel.pubsub(  # type: ignore[no-untyped-call]
+                    ignore_subscribe_messages=True
+                ) as subscription:
                     subscription.subscribe("+switch-master")
                     on_change()
                     while not self._closed.is_set():
@@ -170,7 +170,7 @@ class ClusterSlots:
         raise NotFound("no node of the Cluster answers: " + "; ".join(problems))
 
     def watch(self, on_change: Callable[[], None]) -> None:
-        return  # a node that lost a slot answers MOVED, which closes the lane's gate
+        """Nothing to listen to: a node that lost a slot answers MOVED, which closes the gate."""
 
     def close(self) -> None:
         return
@@ -196,5 +196,3 @@ def _owner(ranges: Iterable[tuple[int, int, Address]], tag: str) -> Address:
 
 def _text(value: bytes | str | int | None) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
-
-

@@ -8,7 +8,7 @@ the way is sent again, to whoever is primary then, until the caller's deadline.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -157,10 +157,10 @@ class _Connection:
 
 
 @contextmanager
-def _connection(primary: Primary, timeout_s: float) -> Any:
+def _connection(primary: Primary, timeout_s: float) -> Iterator[_Connection]:
     """A connection that is closed unless its last answer was read whole."""
     try:
-        raw = primary.pool.get_connection()
+        raw: Any = primary.pool.get_connection()
     except (RedisError, OSError) as exc:
         raise _NotApplied(f"no connection to {primary}: {exc}") from exc
     try:

@@ -23,7 +23,7 @@ from guarita.stores.base import (
     RedeemResult,
     Status,
 )
-from guarita.stores.lane import Lane
+from guarita.stores.lane import Argument, Lane
 from guarita.stores.record import created_at_us, pack_grant, unpack_record
 
 CLUSTER_TAGS = tuple("0123456789abcdef")
@@ -90,7 +90,7 @@ class RedisStore:
 
     def redeem(self, redeem: Redeem, *, deadline: Deadline) -> RedeemResult:
         lane = self._lane(redeem.id.bytes)
-        args = [
+        args: list[Argument] = [
             redeem.attempt_sha256,
             redeem.token_sha256,
             redeem.session_ttl_s,
