@@ -10,7 +10,8 @@ import redis
 
 from guarita.errors import TopologyError
 from guarita.topology.local import processes
-from guarita.topology.local.installation import Installation, Node
+from guarita.topology.local.installation import Installation
+from guarita.topology.local.nodes import Node
 
 SLOTS = 16384
 PRIMARIES = 3
@@ -45,7 +46,7 @@ class LocalCluster(Installation):
 
     def config_lines(self, node: Node) -> list[str]:
         return [
-            *self.data_lines(node),
+            *node.data_lines(self.password),
             "cluster-enabled yes",
             "cluster-config-file nodes.conf",
             "cluster-node-timeout 2000",
@@ -135,8 +136,6 @@ class LocalCluster(Installation):
     # Readiness
 
     def problem(self) -> str | None:
-        if silent := self.silence_of(self.nodes):
-            return silent
         for node in self.nodes:
             with self.client(node) as client:
                 info: dict[str, str] = client.execute_command("CLUSTER INFO")

@@ -8,11 +8,9 @@ from __future__ import annotations
 import shutil
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 import redis
 from redis.backoff import NoBackoff
@@ -20,45 +18,13 @@ from redis.retry import Retry
 
 from guarita.errors import TopologyError
 from guarita.topology.local import ports, processes
+from guarita.topology.local.launch import Launcher, PortTaken
+from guarita.topology.local.nodes import Node, NodeKind
 from guarita.topology.local.processes import Condition
 from guarita.topology.local.servers import find_server
-from guarita.topology.local.state import Running, State, StateFile, unwritable
+from guarita.topology.local.state import State, StateFile, unwritable
 
-_BIND_FAILURES = ("Address already in use", "Failed listening on port", "Could not create server")
 _PORT_DRAWS = 5
-
-
-NodeKind = Literal["data", "sentinel"]
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A data node or Sentinel of a local installation."""
-
-    name: str
-    kind: NodeKind
-    port: int
-    directory: Path
-    host: str = ports.HOST
-
-    @property
-    def address(self) -> tuple[str, int]:
-        return (self.host, self.port)
-
-    @property
-    def config(self) -> Path:
-        return self.directory / "server.conf"
-
-    @property
-    def log(self) -> Path:
-        return self.directory / "server.log"
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
-class _PortTaken(TopologyError):
-    """Another program listens on a node's port."""
 
 
 class Installation(ABC):
@@ -87,6 +53,7 @@ class Installation(ABC):
         self.sentinel_password = ""
         self.file = StateFile(self.directory)
         self._server = server
+        self._launcher = Launcher(self.file, server=server, needs_bus=self.needs_bus)
         self._base_port = base_port
 
     # What the kinds differ in
@@ -96,8 +63,12 @@ class Installation(ABC):
         """The node's configuration file as it is first written."""
 
     @abstractmethod
+    def primaries(self) -> tuple[Node, ...]:
+        """Who takes writes, as a majority says; the Cluster has several. Raises `TopologyError`."""
+
+    @abstractmethod
     def problem(self) -> str | None:
-        """Why the installation is not ready, in one sentence; None when it is."""
+        """What is missing between nodes that all answer, in words; None when nothing is."""
 
     def start_arguments(self, node: Node) -> list[str]:
         """What a start adds to the configuration file."""
@@ -137,13 +108,11 @@ class Installation(ABC):
         )
 
     def condition(self, node: Node) -> Condition:
-        state = self.file.read()
-        running = state.processes.get(node.name) if state else None
-        return processes.condition(running.identity) if running else Condition.DEAD
+        return self._launcher.condition(node)
 
-    def silence_of(self, nodes: Iterable[Node]) -> str | None:
-        """The first of these nodes that does not answer a PING, in words."""
-        for node in nodes:
+    def silence(self) -> str | None:
+        """The first node that does not answer a PING, in words."""
+        for node in self._all():
             if self.condition(node) is not Condition.RUNNING:
                 return f"{node.name} on port {node.port} is {self.condition(node)}"
             try:
@@ -153,6 +122,10 @@ class Installation(ABC):
                 return f"{node.name} on port {node.port} does not answer ({exc})"
         return None
 
+    def primary(self) -> Node:
+        """The first of the primaries. Raises `TopologyError`."""
+        return self.primaries()[0]
+
     # The whole installation
 
     def up(self, *, timeout_s: float = 60.0) -> None:
@@ -160,43 +133,51 @@ class Installation(ABC):
 
         Raises `TopologyError` (and its kind `ServerMissing`) with a sentence that says why.
         """
+        self.launch(timeout_s=timeout_s)
+        self.wait_ready(timeout_s=timeout_s)
+
+    def launch(self, *, timeout_s: float = 60.0) -> None:
+        """Start what does not run and continue what is paused, without waiting for links."""
         with self.file.changing():
             self._start_all()
             for node in self._all():
-                self._signal(node, signal.SIGCONT)
+                self.resume(node)
             self.form(timeout_s=timeout_s)
-        self.wait_ready(timeout_s=timeout_s)
 
     def down(self, *, timeout_s: float = 10.0) -> None:
         """Stop all nodes, Sentinels first, so that none takes the end for a failure."""
         with self.file.changing():
-            self._end("sentinel", timeout_s)
-            self._end("data", timeout_s)
+            for kind in ("sentinel", "data"):
+                ended = self.file.running(kind)
+                processes.stop((each.identity for each in ended), timeout_s=timeout_s)
 
     def kill_all(self) -> None:
         """kill -9 to all nodes at once."""
         with self.file.changing():
-            processes.kill(each.identity for each in self._running(("data", "sentinel")))
+            processes.kill(each.identity for each in self.file.running("data", "sentinel"))
 
     def wait_ready(self, timeout_s: float = 60.0) -> None:
         """Return when every node is up, linked and known to the others.
 
         Raises `TopologyError` with the last obstacle when that takes longer.
         """
-        seen: list[str | None] = []
-
-        def ready() -> bool:
-            try:
-                seen[:] = [self.problem()]
-            except (redis.RedisError, OSError) as exc:
-                seen[:] = [f"a node does not answer ({exc})"]
-            return seen[0] is None
-
-        if not processes.wait_until(ready, timeout_s=timeout_s, pause_s=0.05):
+        ready = processes.wait_until(
+            lambda: self.obstacle() is None, timeout_s=timeout_s, pause_s=0.05
+        )
+        if not ready and (obstacle := self.obstacle()):
             raise TopologyError(
-                f"The installation was not ready within {timeout_s:g} s: {seen[0]}. "
+                f"The installation was not ready within {timeout_s:g} s: {obstacle}. "
                 f"Its logs are {self.directory}/*/server.log."
             )
+
+    def obstacle(self) -> str | None:
+        """Why the installation is not ready now, in words; None when it is."""
+        try:
+            return self.silence() or self.problem()
+        except (redis.RedisError, OSError) as exc:
+            return f"a node does not answer ({exc})"
+        except TopologyError as exc:
+            return str(exc)
 
     def __enter__(self) -> Self:
         try:
@@ -218,53 +199,36 @@ class Installation(ABC):
 
     def kill(self, node: Node) -> Node:
         """kill -9; returns the node once it is gone."""
-        if running := self._running_as(node):
+        if running := self.file.named(node.name):
             processes.kill([running.identity])
         return node
 
     def pause(self, node: Node) -> Node:
         """SIGSTOP; returns the node once it stands still."""
-        self._signal(node, signal.SIGSTOP)
+        if running := self.file.named(node.name):
+            processes.send(running.identity, signal.SIGSTOP)
         processes.wait_until(lambda: self.condition(node) is not Condition.RUNNING, timeout_s=5)
         return node
 
     def resume(self, node: Node) -> Node:
         """SIGCONT."""
-        self._signal(node, signal.SIGCONT)
+        if running := self.file.named(node.name):
+            processes.send(running.identity, signal.SIGCONT)
         return node
+
+    def kill_primary(self) -> Node:
+        """kill -9 the primary; returns the node that was killed. Raises `TopologyError`."""
+        return self.kill(self.primary())
+
+    def pause_primary(self) -> Node:
+        """SIGSTOP the primary; returns the node that was paused. Raises `TopologyError`."""
+        return self.pause(self.primary())
 
     def start(self, node: Node) -> Node:
         """Start a dead node with its own data; does nothing where it runs."""
         with self.file.changing():
-            self._start([node])
+            self._launcher.start([node], self.start_arguments)
         return node
-
-    # Configuration files
-
-    def common_lines(self, node: Node) -> list[str]:
-        return [
-            f"port {node.port}",
-            f"bind {node.host}",
-            "protected-mode yes",
-            "daemonize no",
-            f'dir "{node.directory}"',
-        ]
-
-    def data_lines(self, node: Node) -> list[str]:
-        """A data node that keeps its data over a kill and re-links without delay."""
-        lines = [
-            *self.common_lines(node),
-            'save ""',
-            "appendonly yes",
-            "appendfsync everysec",
-            "repl-diskless-sync yes",
-            "repl-diskless-sync-delay 0",
-            "repl-ping-replica-period 1",
-            "shutdown-timeout 2",
-        ]
-        if self.password:
-            lines += [f'requirepass "{self.password}"', f'masterauth "{self.password}"']
-        return lines
 
     # Layout and start
 
@@ -290,16 +254,18 @@ class Installation(ABC):
         state = self.file.read()
         if state and state.ports:
             self._check_layout(state)
-            self._start(self._all())
+            self._launcher.start(self._all(), self.start_arguments)
             return
-        for draw in range(_PORT_DRAWS):
+        draws = _PORT_DRAWS if self._base_port is None else 1
+        for draw in range(1, draws + 1):
             self._lay_out()
             try:
-                self._start(self._all())
-            except _PortTaken:
-                if self._base_port is not None or draw == _PORT_DRAWS - 1:
+                self._launcher.start(self._all(), self.start_arguments)
+            except TopologyError as exc:
+                processes.kill(each.identity for each in self.file.running("data", "sentinel"))
+                self.file.note(ports={}, processes={})  # nothing was kept here yet
+                if draw == draws or not isinstance(exc, PortTaken):
                     raise
-                processes.kill(each.identity for each in self._running(("data", "sentinel")))
             else:
                 return
 
@@ -326,7 +292,7 @@ class Installation(ABC):
         """Draw ports and write every node's directory anew. Raises `TopologyError`."""
         find_server(self._server)
         numbers = self._numbers()
-        self.file.write(State(store=self.store, ports=numbers))
+        self.file.note(store=self.store, ports=numbers)
         for node in self._nodes_on(numbers):
             try:
                 shutil.rmtree(node.directory, ignore_errors=True)
@@ -335,77 +301,3 @@ class Installation(ABC):
                 node.config.write_text("\n".join(self.config_lines(node)) + "\n")
             except OSError as exc:
                 raise unwritable(node.directory, exc) from exc
-
-    def _start(self, nodes: Iterable[Node]) -> None:
-        dead = [node for node in nodes if self.condition(node) is Condition.DEAD]
-        if not dead:
-            return
-        server = find_server(self._server)
-        for node in dead:
-            self._check_port(node)
-        for node in dead:
-            self._spawn(node, server.path)
-        for node in dead:
-            self._wait_listening(node)
-
-    def _check_port(self, node: Node) -> None:
-        for port in (node.port, node.port + ports.BUS_OFFSET)[: 2 if self.needs_bus else 1]:
-            if not ports.is_free(port):
-                raise _PortTaken(self._taken(node, port))
-
-    def _taken(self, node: Node, port: int) -> str:
-        return (
-            f"Port {port} of {node.host}, which {node.name} needs, is taken by "
-            f"{ports.holder(port)}: end that, or choose other ports with --base-port."
-        )
-
-    def _spawn(self, node: Node, server: str) -> None:
-        argv = [server, str(node.config), *self.start_arguments(node)]
-        try:
-            identity = processes.spawn(argv, cwd=node.directory, log=node.log)
-        except OSError as exc:
-            raise unwritable(node.directory, exc) from exc
-        running = Running(
-            name=node.name,
-            kind=node.kind,
-            port=node.port,
-            log=node.log,
-            pid=identity.pid,
-            started=identity.started,
-        )
-        self.remember(running)
-
-    def remember(self, running: Running) -> None:
-        """Note a process in the state file, under the lock that the caller holds."""
-        state = self.file.read() or State(store=self.store)
-        known = {**state.processes, running.name: running}
-        self.file.write(state.model_copy(update={"processes": known}))
-
-    def _wait_listening(self, node: Node) -> None:
-        def settled() -> bool:
-            return self.condition(node) is Condition.DEAD or ports.answers(node.port)
-
-        processes.wait_until(settled, timeout_s=10)
-        if self.condition(node) is Condition.DEAD:
-            text = node.log.read_text(errors="replace")[-2000:]
-            if any(failure in text for failure in _BIND_FAILURES):
-                raise _PortTaken(self._taken(node, node.port))
-            lines = "\n".join(text.splitlines()[-8:])
-            raise TopologyError(f"{node.name} ended at its start; the end of {node.log}:\n{lines}")
-
-    # Processes
-
-    def _running_as(self, node: Node) -> Running | None:
-        state = self.file.read()
-        return state.processes.get(node.name) if state else None
-
-    def _running(self, kinds: Iterable[str]) -> list[Running]:
-        state = self.file.read()
-        return [each for each in state.processes.values() if each.kind in kinds] if state else []
-
-    def _end(self, kind: str, timeout_s: float) -> None:
-        processes.stop((each.identity for each in self._running([kind])), timeout_s=timeout_s)
-
-    def _signal(self, node: Node, number: signal.Signals) -> None:
-        if running := self._running_as(node):
-            processes.send(running.identity, number)

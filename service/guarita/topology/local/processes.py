@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -33,14 +33,14 @@ class Condition(StrEnum):
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
-def spawn(
-    argv: Sequence[str], *, cwd: Path, log: Path, environ: Mapping[str, str] | None = None
-) -> Identity:
+def spawn(argv: Sequence[str], *, cwd: Path, log: Path, without: tuple[str, ...] = ()) -> Identity:
     """Start a process in the background; its output goes to the end of `log`.
 
-    It gets a session of its own: a Ctrl-C in the terminal must reach only the one who stops
-    all processes in order. Raises `OSError` if it cannot be started or the log not written.
+    It inherits the environment but for names that begin with one of `without`. It gets a
+    session of its own: a Ctrl-C in the terminal must reach only the one who stops all
+    processes in order. Raises `OSError` if it cannot be started or the log not written.
     """
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(without)}
     with log.open("ab") as output:
         child = subprocess.Popen(  # noqa: S603
             argv,
@@ -100,8 +100,8 @@ def stop(identities: Iterable[Identity], *, timeout_s: float) -> None:
 
 
 def kill(identities: Iterable[Identity]) -> None:
-    """End processes at once and see them gone."""
-    killed = [each for each in identities if send(each, signal.SIGKILL)]
+    """End processes at once, with what they started themselves, and see them gone."""
+    killed = [each for each in identities if _kill_group(each)]
     wait_until(lambda: not _alive(killed), timeout_s=10)
 
 
@@ -112,6 +112,19 @@ def wait_until(done: Callable[[], bool], *, timeout_s: float, pause_s: float = 0
         if time.monotonic() >= end:
             return False
         time.sleep(pause_s)
+    return True
+
+
+def _kill_group(identity: Identity) -> bool:
+    if condition(identity) is Condition.DEAD:
+        return False
+    try:
+        if os.getpgid(identity.pid) == identity.pid:
+            os.killpg(identity.pid, signal.SIGKILL)
+        else:
+            os.kill(identity.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
     return True
 
 
@@ -131,7 +144,9 @@ def _look_in_proc(pid: int) -> tuple[str, str] | None:
         return None
     # proc(5): the name in parentheses may hold anything; state is field 3, start time 22.
     fields = text.rpartition(")")[2].split()
-    return fields[0], f"{_boot_id()}:{fields[19]}"
+    # A zombie with threads is still going: its ports and files are not free yet.
+    state = "R" if fields[0] == "Z" and int(fields[17]) > 1 else fields[0]
+    return state, f"{_boot_id()}:{fields[19]}"
 
 
 def _boot_id() -> str:

@@ -11,7 +11,8 @@ import redis
 
 from guarita.errors import TopologyError
 from guarita.topology.local import processes
-from guarita.topology.local.installation import Installation, Node
+from guarita.topology.local.installation import Installation
+from guarita.topology.local.nodes import Node
 
 PRIMARY_NAME = "guarita"
 QUORUM = 2
@@ -53,15 +54,15 @@ class LocalSentinel(Installation):
                 counts[int(address[1])] += 1
         return counts
 
-    def primary(self) -> Node:
-        """The node that a majority of the Sentinels names. Raises `TopologyError`."""
+    def primaries(self) -> tuple[Node, ...]:
+        """The one node that a majority of the Sentinels names. Raises `TopologyError`."""
         named = self._named_port()
         if named is None:
             raise TopologyError(
                 f"No majority of the {len(self.sentinels)} Sentinels names one primary: "
                 "`guarita local status` shows which of them answer."
             )
-        return self.node_at(named)
+        return (self.node_at(named),)
 
     def replicas(self) -> tuple[Node, ...]:
         """The data nodes that are not the primary."""
@@ -69,14 +70,6 @@ class LocalSentinel(Installation):
         return tuple(node for node in self.nodes if node != primary)
 
     # Faults
-
-    def kill_primary(self) -> Node:
-        """kill -9 the primary; returns the node that was killed."""
-        return self.kill(self.primary())
-
-    def pause_primary(self) -> Node:
-        """SIGSTOP the primary; returns the node that was paused."""
-        return self.pause(self.primary())
 
     def failover(self, *, timeout_s: float = 20.0) -> Node:
         """Ask a Sentinel to promote a replica; returns the new primary."""
@@ -102,8 +95,6 @@ class LocalSentinel(Installation):
     # Readiness
 
     def problem(self) -> str | None:
-        if silent := self.silence_of((*self.nodes, *self.sentinels)):
-            return silent
         primary = self.primary()
         for sentinel in self.sentinels:
             if unseen := self._not_seen_by(sentinel, primary):
@@ -168,7 +159,7 @@ class LocalSentinel(Installation):
 
     def _data_lines(self, node: Node) -> list[str]:
         return [
-            *self.data_lines(node),
+            *node.data_lines(self.password),
             "min-replicas-to-write 1",
             "min-replicas-max-lag 2",
             "replica-priority 100",
@@ -179,7 +170,7 @@ class LocalSentinel(Installation):
         first, *replicas = self.nodes
         name = PRIMARY_NAME
         lines = [
-            *self.common_lines(node),
+            *node.common_lines(),
             f"sentinel myid {self._id_of(node)}",
             f"sentinel monitor {name} {first.host} {first.port} {QUORUM}",
             f"sentinel down-after-milliseconds {name} {self.down_after_ms}",

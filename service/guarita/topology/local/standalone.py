@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from guarita.topology.local.installation import Installation, Node
+from guarita.topology.local.installation import Installation
+from guarita.topology.local.nodes import Node
 
 
 class LocalStandalone(Installation):
@@ -12,11 +13,10 @@ class LocalStandalone(Installation):
     data_nodes = 1
 
     def config_lines(self, node: Node) -> list[str]:
-        return self.data_lines(node)
+        return node.data_lines(self.password)
+
+    def primaries(self) -> tuple[Node, ...]:
+        return self.nodes
 
     def problem(self) -> str | None:
-        return self.silence_of(self.nodes)
-
-    @property
-    def node(self) -> Node:
-        return self.nodes[0]
+        return None

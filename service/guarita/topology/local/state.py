@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -40,8 +40,7 @@ class State(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: Literal[1] = 1
-    store: str
-    server: str = ""
+    store: str = ""
     ports: dict[str, int] = {}  # by the name of the node
     supervisor: Identity | None = None  # the foreground command that stops all at its end
     processes: dict[str, Running] = {}
@@ -79,14 +78,33 @@ class StateFile:
         finally:
             os.close(lock)
 
-    def write(self, state: State) -> None:
-        """Replace the file. Raises `TopologyError`."""
+    def note(self, **changes: Any) -> None:
+        """Replace fields of the state, under the lock that the caller holds.
+
+        Raises `TopologyError`.
+        """
+        state = (self.read() or State()).model_copy(update=changes)
         draft = self.path.with_suffix(".draft")
         try:
             draft.write_text(state.model_dump_json(indent=2) + "\n")
             draft.replace(self.path)
         except OSError as exc:
             raise unwritable(self.path.parent, exc) from exc
+
+    def put(self, running: Running) -> None:
+        """Note a process, under the lock that the caller holds. Raises `TopologyError`."""
+        state = self.read() or State()
+        self.note(processes={**state.processes, running.name: running})
+
+    def running(self, *kinds: Kind) -> list[Running]:
+        """The processes of these kinds, whether they are alive or not. Raises `TopologyError`."""
+        state = self.read()
+        return [each for each in state.processes.values() if each.kind in kinds] if state else []
+
+    def named(self, name: str) -> Running | None:
+        """The process of this name, whether it is alive or not. Raises `TopologyError`."""
+        state = self.read()
+        return state.processes.get(name) if state else None
 
 
 def unwritable(path: Path, exc: OSError) -> TopologyError:

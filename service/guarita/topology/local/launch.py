@@ -1,0 +1,87 @@
+"""Starts the processes of nodes, each on its port, and says why one does not start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from guarita.errors import TopologyError
+from guarita.topology.local import ports, processes
+from guarita.topology.local.nodes import Node
+from guarita.topology.local.processes import Condition
+from guarita.topology.local.servers import find_server
+from guarita.topology.local.state import Running, StateFile, unwritable
+
+_BIND_FAILURES = ("Address already in use", "Failed listening on port", "Could not create server")
+
+
+class PortTaken(TopologyError):
+    """Another program listens on a node's port."""
+
+
+class Launcher:
+    """Starts nodes of one installation; the caller holds the lock of its state file."""
+
+    def __init__(self, file: StateFile, *, server: str | None, needs_bus: bool) -> None:
+        self._file = file
+        self._server = server
+        self._needs_bus = needs_bus
+
+    def condition(self, node: Node) -> Condition:
+        running = self._file.named(node.name)
+        return processes.condition(running.identity) if running else Condition.DEAD
+
+    def start(self, nodes: Iterable[Node], arguments: Callable[[Node], list[str]]) -> None:
+        """Start those that do not run and see them listen.
+
+        Raises `TopologyError` (and its kinds `PortTaken` and `ServerMissing`).
+        """
+        dead = [node for node in nodes if self.condition(node) is Condition.DEAD]
+        if not dead:
+            return
+        server = find_server(self._server)
+        for node in dead:
+            self._check_ports(node)
+        for node in dead:
+            self._spawn(node, [server.path, str(node.config), *arguments(node)])
+        for node in dead:
+            self._wait_listening(node)
+
+    def _check_ports(self, node: Node) -> None:
+        for port in (node.port, node.port + ports.BUS_OFFSET)[: 2 if self._needs_bus else 1]:
+            if not ports.is_free(port):
+                raise PortTaken(_taken(node, port))
+
+    def _spawn(self, node: Node, argv: list[str]) -> None:
+        try:
+            identity = processes.spawn(argv, cwd=node.directory, log=node.log)
+        except OSError as exc:
+            raise unwritable(node.directory, exc) from exc
+        running = Running(
+            name=node.name,
+            kind=node.kind,
+            port=node.port,
+            log=node.log,
+            pid=identity.pid,
+            started=identity.started,
+        )
+        self._file.put(running)
+
+    def _wait_listening(self, node: Node) -> None:
+        def settled() -> bool:
+            return self.condition(node) is Condition.DEAD or ports.answers(node.port)
+
+        processes.wait_until(settled, timeout_s=10)
+        if self.condition(node) is not Condition.DEAD:
+            return
+        text = node.log.read_text(errors="replace")[-2000:]
+        if any(failure in text for failure in _BIND_FAILURES):
+            raise PortTaken(_taken(node, node.port))
+        lines = "\n".join(text.splitlines()[-8:])
+        raise TopologyError(f"{node.name} ended at its start; the end of {node.log}:\n{lines}")
+
+
+def _taken(node: Node, port: int) -> str:
+    return (
+        f"Port {port} of {node.host}, which {node.name} needs, is taken by {ports.holder(port)}: "
+        "end that, or choose other ports with --base-port."
+    )
