@@ -14,6 +14,8 @@ import pytest
 from guarita.deadline import Deadline
 from guarita.stores.base import Created, Grant, Redeem, Redeemed, Status, Store
 
+from .conftest import settings_for
+
 GRANT = Grant("acme", "https://acme.example", "ana maria", '{"plan": "gold", "city": "São Paulo"}')
 
 
@@ -276,8 +278,6 @@ def test_the_limit_holds_for_many_at_once(store: Store, topology: str, deadline:
 
 
 def test_two_installations_on_one_server_do_not_meet(servers, opened, topology, deadline):
-    from stores.conftest import settings_for
-
     one, other = (opened(settings_for(servers.get(topology))) for _ in range(2))
     id = create(one, deadline)
     assert other.read(id, deadline=deadline) is None

@@ -1,0 +1,109 @@
+"""The status is exact for 200,000 tickets and costs what it costs for ten."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+import redis
+
+from guarita.deadline import Deadline
+from guarita.stores import scripts
+from guarita.stores.base import Status
+from guarita.stores.record import unpack_record
+from guarita.stores.redis import KeyNames, RedisStore
+from guarita.topology.local import LocalStandalone
+
+from .conftest import settings_for, started
+from .test_contract import eventually, redeem_of
+
+TICKETS = 200_000
+REDEEMED = 50_000
+EXPIRED = 60_000
+
+
+@pytest.fixture
+def standalone(tmp_path: Path) -> Iterator[LocalStandalone]:
+    installation = started(LocalStandalone(tmp_path / "standalone"))
+    yield installation
+    installation.kill_all()
+
+
+class Filler:
+    """Creates and redeems by the real scripts, in batches."""
+
+    def __init__(self, client: redis.Redis, names: KeyNames) -> None:
+        self._client = client
+        self._names = names
+        for script in (scripts.CREATE, scripts.REDEEM):
+            client.script_load(script.text)
+
+    def create(self, count: int, ttl_s: int) -> list[UUID]:
+        ids = [uuid4() for _ in range(count)]
+        self._run(scripts.CREATE, [(id, (ttl_s, 0, b"")) for id in ids])
+        return ids
+
+    def redeem(self, ids: list[UUID]) -> None:
+        calls = []
+        for id in ids:
+            redeem = redeem_of(id)
+            calls.append((id, (redeem.attempt_sha256, redeem.token_sha256, 600, 60, 0)))
+        self._run(scripts.REDEEM, calls)
+
+    def _run(self, script: scripts.Script, calls: list[tuple[UUID, tuple[object, ...]]]) -> None:
+        counters, expiring = self._names.counters(""), self._names.expiring("")
+        for start in range(0, len(calls), 2000):
+            with self._client.pipeline(transaction=False) as pipeline:
+                for id, args in calls[start : start + 2000]:
+                    keys = (self._names.record(id, ""), counters, expiring)
+                    pipeline.execute_command("EVALSHA", script.sha1, 3, *keys, *args)
+                pipeline.execute()
+
+
+def commands_of_one_status(store: RedisStore, client: redis.Redis) -> int:
+    """The fewest of some calls: one may fall on a new second and take out what expired in it."""
+
+    def calls() -> int:
+        stats = client.info("commandstats")
+        return sum(stat["calls"] for name, stat in stats.items() if name != "cmdstat_info")
+
+    counts = []
+    for _ in range(5):
+        before = calls()
+        store.status(deadline=Deadline.after(10))
+        counts.append(calls() - before)
+    return min(counts)
+
+
+def counted_one_by_one(client: redis.Redis, prefix: str) -> tuple[int, int]:
+    keys = list(client.scan_iter(f"{prefix}*", count=10_000))
+    values: list[bytes | None] = []
+    for start in range(0, len(keys), 10_000):
+        values += client.mget(keys[start : start + 10_000])
+    records = [unpack_record(uuid4(), value) for value in values if value is not None]
+    return len(records), sum(record.used for record in records)
+
+
+def test_status_is_exact_at_a_cost_that_tickets_do_not_change(standalone, opened):
+    settings = settings_for(standalone)
+    names = KeyNames(settings.sessions.key_prefix, settings.sessions.stats_key)
+    store = opened(settings)
+    node = standalone.nodes[0]
+    with redis.Redis(host=node.host, port=node.port) as client:
+        fill = Filler(client, names)
+        fill.create(10, ttl_s=600)
+        cost_of_ten = commands_of_one_status(store, client)
+
+        fill.create(EXPIRED, ttl_s=1)
+        kept = fill.create(TICKETS - EXPIRED - 10, ttl_s=600)
+        fill.redeem(kept[:REDEEMED])
+        alive = TICKETS - EXPIRED
+        eventually(lambda: store.status(deadline=Deadline.after(10)).total_sessions == alive)
+
+        status = store.status(deadline=Deadline.after(10))
+        assert status == Status(alive, REDEEMED, TICKETS, REDEEMED)
+        assert status.active_sessions == alive - REDEEMED
+        assert counted_one_by_one(client, names.prefix) == (alive, REDEEMED)
+        assert commands_of_one_status(store, client) == cost_of_ten
