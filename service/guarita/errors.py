@@ -47,11 +47,13 @@ class Reason(StrEnum):
 
 
 class Rejected(GuaritaError):
-    """Ticket or session not acceptable. Callers are told only that; logs get `reason`."""
+    """Ticket or session not acceptable. Callers are told only that; logs get the rest."""
 
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: Reason, *, tenant: str = "", origin: str = "") -> None:
         super().__init__(reason.value)
         self.reason = reason
+        self.tenant = tenant
+        self.origin = origin
 
 
 class Forbidden(GuaritaError):

@@ -87,6 +87,7 @@ class Sessions:
     ) -> None:
         self.store = store
         self.policy = policy
+        self._token_prefix = f"{policy.region}." if policy.region else ""
         self._now = now
         self._random_bytes = random_bytes
 
@@ -138,16 +139,18 @@ class Sessions:
             deadline=deadline,
         )
         if result.outcome not in (Redeemed.ADMITTED, Redeemed.REPLAYED) or result.record is None:
-            raise Rejected(Reason(result.outcome.value))
+            grant = result.record.grant if result.record else Grant()
+            reason = Reason(result.outcome.value)
+            raise Rejected(reason, tenant=grant.tenant, origin=grant.origin)
         return Admission(
             self._session(result.record),
-            urlsafe_b64encode(token).decode().rstrip("="),
+            self._token_text(token),
             replayed=result.outcome is Redeemed.REPLAYED,
         )
 
     def verify(self, token: str, *, deadline: Deadline) -> Session:
         """The session that a token proves, now. Read only. Raises `Rejected`."""
-        raw = _decode_token(token)
+        raw = _decode_token(token.removeprefix(self._token_prefix))
         record = self.store.read(UUID(bytes=raw[:16]), deadline=deadline)
         if record is None:
             raise Rejected(Reason.UNKNOWN)
@@ -182,6 +185,10 @@ class Sessions:
         """Derived, not drawn: the same attempt gets the same token and the store only a hash."""
         return uuid.bytes + self._mac("session", uuid.bytes + nonce)
 
+    def _token_text(self, token: bytes) -> str:
+        """The token as its holder keeps it, with the home region in front where there is one."""
+        return self._token_prefix + urlsafe_b64encode(token).decode().rstrip("=")
+
     def _mac(self, purpose: str, data: bytes) -> bytes:
         return hmac.digest(self.policy.secret, purpose.encode() + b"\0" + data, "sha256")
 
@@ -199,6 +206,11 @@ def _decode_token(token: str) -> bytes:
     if len(raw) != TOKEN_BYTES or urlsafe_b64encode(raw).decode().rstrip("=") != token:
         raise Rejected(Reason.BAD_TOKEN)
     return raw
+
+
+def region_of_token(token: str) -> str:
+    """The region that a session token names as its home; empty where it names none."""
+    return token.rpartition(".")[0]
 
 
 def parse_attempt(text: str) -> str:

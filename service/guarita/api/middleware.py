@@ -1,0 +1,99 @@
+"""What happens around every request: who asks and until when, headers, log line, session."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+
+import falcon
+import structlog
+
+from guarita import metrics
+from guarita.api.auth import session_token
+from guarita.api.forwarding import Forwarder
+from guarita.api.request import FORWARDED_HEADER, Request
+from guarita.config import Settings
+from guarita.regions import REGION_HEADER
+from guarita.sessions import Sessions, region_of_token
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+SAFE_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+HSTS = "max-age=31536000"
+
+log = structlog.stdlib.get_logger("guarita.access")
+
+
+class RequestFrame:
+    """Prepares each request, and finishes each answer: headers, metrics and one log line."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._deadline_s = settings.store.deadline_s
+        self._region = settings.region.name
+        self._proxies = [ipaddress.ip_network(one) for one in settings.server.trusted_proxies]
+        self._is_public_https = (settings.server.public_url or "").startswith("https:")
+
+    def process_request(self, req: Request, resp: falcon.Response) -> None:
+        req.limit(self._deadline_s)
+        req.trust(self._proxies)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=req.request_id)
+
+    def process_response(
+        self, req: Request, resp: falcon.Response, resource: object, req_succeeded: bool
+    ) -> None:
+        for name, value in SAFE_HEADERS.items():
+            if resp.get_header(name) is None:
+                resp.set_header(name, value)
+        resp.set_header("X-Request-Id", req.request_id)
+        if req.is_https or self._is_public_https:
+            resp.set_header("Strict-Transport-Security", HSTS)
+        if self._region and req.is_forwarded:
+            resp.set_header(REGION_HEADER, self._region)
+        self._tell(req, resp)
+        structlog.contextvars.clear_contextvars()
+
+    def _tell(self, req: Request, resp: falcon.Response) -> None:
+        seconds = time.monotonic() - req.started_at
+        method = req.method if req.method in METHODS else "other"
+        route = req.uri_template or "unmatched"
+        metrics.REQUESTS.labels(method, route, str(resp.status_code)).inc()
+        metrics.REQUEST_SECONDS.labels(route).observe(seconds)
+        log.info(
+            "request",
+            method=method,
+            path=req.path[:200],
+            status=resp.status_code,
+            duration_ms=round(seconds * 1000, 1),
+            address=req.client_address,
+            **({"region": req.get_header(FORWARDED_HEADER)} if req.is_forwarded else {}),
+        )
+
+
+class SessionRequired:
+    """Lets a request through to a resource with `session_required` only with a live session.
+
+    Puts it into `req.guest`. No session: `Rejected` (401); the store cannot say: `StoreError`
+    (503), never the other way round.
+    """
+
+    def __init__(self, sessions: Sessions, forwarder: Forwarder) -> None:
+        self._sessions = sessions
+        self._forwarder = forwarder
+
+    def process_resource(
+        self, req: Request, resp: falcon.Response, resource: object, params: dict[str, str]
+    ) -> None:
+        if not getattr(resource, "session_required", False):
+            return
+        if not hasattr(resource, f"on_{req.method.lower()}"):
+            return  # answered 405, or as OPTIONS
+        token = session_token(req)
+        if self._forwarder.answer(req, resp, region_of_token(token)):
+            resp.complete = True
+            return
+        req.guest = self._sessions.verify(token, deadline=req.deadline)

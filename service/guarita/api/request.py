@@ -1,0 +1,110 @@
+"""The request as resources see it: who asks, until when, and its one body."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import secrets
+import time
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any
+
+import falcon
+
+from guarita.deadline import Deadline
+from guarita.sessions import Session
+
+MAX_BODY_BYTES = 16 * 1024
+DEADLINE_HEADER = "X-Guarita-Deadline-Ms"
+FORWARDED_HEADER = "X-Guarita-Forwarded"
+
+Networks = Sequence[IPv4Network | IPv6Network]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+class Request(falcon.Request):
+    """A Falcon request with an id, an address, a deadline and, where one is needed, a session."""
+
+    def __init__(self, env: dict[str, Any], options: falcon.RequestOptions | None = None) -> None:
+        super().__init__(env, options)
+        self.started_at = time.monotonic()
+        self.request_id = _request_id(self.get_header("X-Request-Id"))
+        self.client_address = self.remote_addr
+        self.is_https = self.scheme == "https"
+        self.deadline = Deadline.after(0)
+        self.guest: Session | None = None
+        self._body: bytes | None = None
+
+    def limit(self, deadline_s: float) -> None:
+        """Start the request's clock; a forwarding region may allow less, never more."""
+        told = self.get_header(DEADLINE_HEADER) or ""
+        if re.fullmatch(r"[0-9]{1,7}", told):
+            deadline_s = min(deadline_s, int(told) / 1000)
+        self.deadline = Deadline.after(deadline_s)
+
+    def trust(self, proxies: Networks) -> None:
+        """Believe `X-Forwarded-For` and `-Proto`, as far as trusted proxies wrote them."""
+        if not proxies or not _is_trusted(self.remote_addr, proxies):
+            return
+        hops = (self.get_header("X-Forwarded-For") or "").split(",")
+        for hop in reversed([hop.strip() for hop in hops]):
+            if not _is_address(hop):
+                break
+            self.client_address = hop
+            if not _is_trusted(hop, proxies):
+                break
+        self.is_https = self.is_https or self.get_header("X-Forwarded-Proto") == "https"
+
+    @property
+    def is_prefetch(self) -> bool:
+        """Whether a browser asks ahead of its user (Fetch standard, `Sec-Purpose`)."""
+        names = ("Sec-Purpose", "Purpose", "X-Moz")
+        return any((self.get_header(name) or "").startswith("prefetch") for name in names)
+
+    @property
+    def is_forwarded(self) -> bool:
+        """Whether another region sent it here."""
+        return self.get_header(FORWARDED_HEADER) is not None
+
+    def body(self) -> bytes:
+        """The whole body. Raises `falcon.HTTPContentTooLarge` above 16 KiB."""
+        if self._body is None:
+            self._body = self._read_body()
+        return self._body
+
+    def _read_body(self) -> bytes:
+        too_large = falcon.HTTPContentTooLarge(
+            description=f"The body may have at most {MAX_BODY_BYTES} bytes."
+        )
+        if (self.content_length or 0) > MAX_BODY_BYTES:
+            raise too_large
+        if self.content_length is not None:
+            return bytes(self.bounded_stream.read())
+        if not self.env.get("wsgi.input_terminated"):
+            return b""
+        data = bytes(self.stream.read(MAX_BODY_BYTES + 1))
+        if len(data) > MAX_BODY_BYTES:
+            raise too_large
+        return data
+
+
+def _request_id(sent: str | None) -> str:
+    return sent if sent and _REQUEST_ID.fullmatch(sent) else secrets.token_hex(16)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_trusted(address: str, proxies: Networks) -> bool:
+    """A peer without an address came by a Unix socket: only a local proxy can."""
+    if not _is_address(address):
+        return not address
+    ip = ipaddress.ip_address(address)
+    return any(ip in network for network in proxies)

@@ -1,0 +1,183 @@
+"""Logs: JSON in production, readable in a terminal, and never a secret in them.
+
+Two streams: what the service does, and `guarita.security`, who was let in and who was not.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import structlog
+from pydantic import BaseModel, SecretStr
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from guarita.config import LogSettings, Settings
+from guarita.errors import ConfigError
+from guarita.rotation import SharedRotatingFileHandler
+
+SECURITY = "guarita.security"
+HIDDEN = "[hidden]"
+MIN_HIDDEN_CHARACTERS = 6  # a shorter secret would be found in ordinary words
+
+_WORD = r"[A-Za-z0-9_-]"
+_SECRETS = (
+    (
+        re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE),
+        HIDDEN,
+    ),
+    (re.compile(rf"(?<!{_WORD}){_WORD}{{64}}(?!{_WORD})"), HIDDEN),
+    (re.compile(r"\b(bearer|basic)\s+[^\s,;\"']+", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), rf"\1{HIDDEN}@"),
+    (
+        re.compile(
+            r"(session_id|session_token|attempt|password|secret|__Host-guarita)"
+            r"([\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]+",
+            re.IGNORECASE,
+        ),
+        rf"\1\2{HIDDEN}",
+    ),
+)
+_SHARED: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+
+def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
+    """Send all logs of this process where the settings say; may be called again.
+
+    Raises `ConfigError` when a log file cannot be written.
+    """
+    logs = settings.logs
+    redact = Redactor(secrets_of(settings))
+    files = _open_files(logs)
+    handlers: list[logging.Handler] = [logging.StreamHandler(stream or sys.stderr)]
+    handlers[0].setFormatter(_formatter(redact, as_json=_is_json(logs, stream or sys.stderr)))
+    for handler in files.values():
+        handler.setFormatter(_formatter(redact, as_json=logs.format != "text"))
+    if main := files.get("file"):
+        handlers.append(main)
+    for handler in handlers:
+        handler.setLevel(logs.level.upper())
+    _replace_handlers(logging.getLogger(), handlers)
+    _replace_handlers(logging.getLogger(SECURITY), [files[k] for k in files if k != "file"])
+    logging.getLogger().setLevel(logs.level.upper())
+    logging.getLogger(SECURITY).setLevel(logging.INFO)  # its own file gets everything
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_SHARED,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+
+
+class Redactor:
+    """The last line of defence: hides whatever looks like a secret, and every secret set."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = sorted({s for s in secrets if len(s) >= MIN_HIDDEN_CHARACTERS}, key=len)
+        self._known = [*reversed(known)]  # the longest first: one may be a part of another
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        """A structlog processor; exceptions must be text by then."""
+        # Proxies like to use UUIDs as request ids, and these are checked where they come in.
+        return {
+            key: value if key == "request_id" else self._hide(value) for key, value in event.items()
+        }
+
+    def hide(self, text: str) -> str:
+        """The text without secrets."""
+        for secret in self._known:
+            text = text.replace(secret, HIDDEN)
+        for pattern, replacement in _SECRETS:
+            text = pattern.sub(replacement, text)
+        return text
+
+    def _hide(self, value: Any) -> Any:
+        match value:
+            case None | bool() | int() | float():
+                return value
+            case dict():
+                return {self.hide(str(key)): self._hide(inner) for key, inner in value.items()}
+            case list() | tuple():
+                return [self._hide(inner) for inner in value]
+        return self.hide(str(value))
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """Every secret in the settings, those in files included."""
+    credentials = (settings.store.data, settings.store.sentinel)
+    files = [settings.security.current_secret(), *(one.current_password() for one in credentials)]
+    return [*_secrets_in(settings), *(secret for secret in files if secret)]
+
+
+def _secrets_in(model: BaseModel) -> Iterator[str]:
+    for _, value in model:
+        if isinstance(value, SecretStr):
+            yield value.get_secret_value()
+        elif isinstance(value, BaseModel):
+            yield from _secrets_in(value)
+
+
+def _formatter(redact: Redactor, *, as_json: bool) -> logging.Formatter:
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
+        if as_json
+        else structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        )
+    )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[*_SHARED, structlog.stdlib.ExtraAdder()],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            redact,
+            renderer,
+        ],
+    )
+
+
+def _is_json(logs: LogSettings, stream: TextIO) -> bool:
+    return logs.format == "json" or (logs.format == "auto" and not stream.isatty())
+
+
+def _open_files(logs: LogSettings) -> dict[str, logging.Handler]:
+    """The file handlers by setting. Raises `ConfigError`."""
+    problems, files = [], {}
+    for name, path in (("file", logs.file), ("security_file", logs.security_file)):
+        if path is None:
+            continue
+        try:
+            _check_writable(path)
+        except OSError as exc:
+            problems.append(f"logs.{name}: {path}: cannot be written: {exc.strerror}")
+        files[name] = SharedRotatingFileHandler(path)
+    if problems:
+        raise ConfigError(problems)
+    return dict(files)
+
+
+def _check_writable(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a"):
+        pass
+
+
+def _replace_handlers(logger: logging.Logger, handlers: list[logging.Handler]) -> None:
+    for old in [*logger.handlers]:
+        if isinstance(old.formatter, structlog.stdlib.ProcessorFormatter):
+            logger.removeHandler(old)
+            old.close()
+    for new in handlers:
+        logger.addHandler(new)

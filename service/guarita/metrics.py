@@ -1,0 +1,33 @@
+"""What Prometheus reads. Labels are closed sets: never an id, a tenant, an address or a path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
+
+REQUESTS = Counter(
+    "guarita_http_requests", "HTTP requests answered.", ["method", "route", "status"]
+)
+REQUEST_SECONDS = Histogram(
+    "guarita_http_request_duration_seconds",
+    "Seconds until a request was answered, waiting for the store included.",
+    ["route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15),
+)
+TICKETS_CREATED = Counter("guarita_tickets_created", "Tickets created, repeats included.")
+REDEEMS = Counter("guarita_redeems", "Redeems by how they ended.", ["outcome"])
+STORE_ERRORS = Counter("guarita_store_errors", "Requests the store failed.", ["kind"])
+FORWARDS = Counter("guarita_forwards", "Requests passed to another region.", ["outcome"])
+
+
+def exposition(multiprocess_dir: Path | None) -> bytes:
+    """All metrics as text: of every worker that shares `multiprocess_dir`, else of this process."""
+    if multiprocess_dir is None:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=str(multiprocess_dir))  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

@@ -1,0 +1,38 @@
+"""The gunicorn worker. Importing it loads gevent, so only gunicorn does."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from gunicorn.http.errors import InvalidResponseHeader, LimitRequestHeaders, ParseException
+from gunicorn.util import write_nonblock
+from gunicorn.workers.ggevent import GeventWorker
+
+
+class Worker(GeventWorker):  # type: ignore[misc]
+    """gevent's worker with our answer to what is not HTTP: no word of the request in it or logged.
+
+    gunicorn's own is HTML, and it logs the request line, where a ticket may stand.
+    """
+
+    def handle_error(self, _req: Any, client: Any, _addr: Any, exc: BaseException) -> None:
+        from guarita.api.problems import INTERNAL, Problem
+
+        if isinstance(exc, LimitRequestHeaders):
+            text = "The request's headers are too long."
+            problem = Problem("http-431", 431, "Request Header Fields Too Large", text)
+        elif isinstance(exc, ParseException) and not isinstance(exc, InvalidResponseHeader):
+            text = "This is not an HTTP request that can be read."
+            problem = Problem("malformed", 400, "Malformed request", text)
+        else:
+            self.log.error("a request failed in the server", exc_info=exc)
+            problem = INTERNAL
+        body = problem.body()
+        head = (
+            f"HTTP/1.1 {problem.status} {problem.title}\r\nConnection: close\r\n"
+            "Content-Type: application/problem+json\r\nCache-Control: no-store\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
+        )
+        with suppress(OSError):  # the caller has gone
+            write_nonblock(client, head.encode() + body)
