@@ -21,7 +21,6 @@ from guarita.topology.local import ports, processes
 from guarita.topology.local.launch import Launcher, PortTaken
 from guarita.topology.local.nodes import Node, NodeKind
 from guarita.topology.local.processes import Condition
-from guarita.topology.local.servers import find_server
 from guarita.topology.local.state import State, StateFile, unwritable
 
 _PORT_DRAWS = 5
@@ -290,9 +289,9 @@ class Installation(ABC):
 
     def _lay_out(self) -> None:
         """Draw ports and write every node's directory anew. Raises `TopologyError`."""
-        find_server(self._server)
+        self._launcher.server()  # without one, nothing is written
         numbers = self._numbers()
-        self.file.note(store=self.store, ports=numbers)
+        self.file.note(store=self.store, ports=numbers, server=self._server)
         for node in self._nodes_on(numbers):
             try:
                 shutil.rmtree(node.directory, ignore_errors=True)

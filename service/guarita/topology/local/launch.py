@@ -8,7 +8,7 @@ from guarita.errors import TopologyError
 from guarita.topology.local import ports, processes
 from guarita.topology.local.nodes import Node
 from guarita.topology.local.processes import Condition
-from guarita.topology.local.servers import find_server
+from guarita.topology.local.servers import Server, find_server
 from guarita.topology.local.state import Running, StateFile, unwritable
 
 _BIND_FAILURES = ("Address already in use", "Failed listening on port", "Could not create server")
@@ -30,6 +30,14 @@ class Launcher:
         running = self._file.named(node.name)
         return processes.condition(running.identity) if running else Condition.DEAD
 
+    def server(self) -> Server:
+        """The server program that was chosen, now or at an earlier start, or the best one.
+
+        Raises `ServerMissing`.
+        """
+        state = self._file.read()
+        return find_server(self._server or (state.server if state else None))
+
     def start(self, nodes: Iterable[Node], arguments: Callable[[Node], list[str]]) -> None:
         """Start those that do not run and see them listen.
 
@@ -38,7 +46,7 @@ class Launcher:
         dead = [node for node in nodes if self.condition(node) is Condition.DEAD]
         if not dead:
             return
-        server = find_server(self._server)
+        server = self.server()
         for node in dead:
             self._check_ports(node)
         for node in dead:

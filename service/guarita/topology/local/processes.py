@@ -90,6 +90,11 @@ def send(identity: Identity, number: signal.Signals) -> bool:
     return True
 
 
+def resume(identity: Identity) -> None:
+    """Let a paused process go on."""
+    send(identity, signal.SIGCONT)
+
+
 def stop(identities: Iterable[Identity], *, timeout_s: float) -> None:
     """End processes: ask all of them, then kill those that are there after `timeout_s`."""
     asked = [each for each in identities if send(each, signal.SIGTERM)]

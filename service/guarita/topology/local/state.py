@@ -41,6 +41,7 @@ class State(BaseModel):
 
     version: Literal[1] = 1
     store: str = ""
+    server: str | None = None  # the program that was asked for
     ports: dict[str, int] = {}  # by the name of the node
     supervisor: Identity | None = None  # the foreground command that stops all at its end
     processes: dict[str, Running] = {}
