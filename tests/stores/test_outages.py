@@ -304,3 +304,15 @@ def test_a_lost_primary_of_a_cluster_fails_no_caller(cluster, opened):
     eventually(lambda: load.admitted > seen + 50, within_s=20)
     load.stop()
     assert [each for each in load.failures if isinstance(each, Exception)] == []
+
+
+def test_a_changed_password_is_read_again(standalone, opened, tmp_path):
+    secret = tmp_path / "password"
+    secret.write_text(PASSWORD + "\n")
+    store = opened(settings_for(standalone, data={"password_file": str(secret)}))
+    id = create(store, Deadline.after(5))
+    with standalone.client(standalone.nodes[0]) as client:
+        client.config_set("requirepass", "the new one")
+        secret.write_text("the new one\n")
+        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    assert redeem(store, Deadline.after(5), id) is Redeemed.ADMITTED

@@ -9,6 +9,7 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
 from redis.exceptions import ReadOnlyError
 from redis.retry import Retry
 
@@ -104,8 +105,7 @@ def _pool(
         connection_class=connection_class,
         host=address[0],
         port=address[1],
-        username=credentials.username,
-        password=credentials.current_password(),
+        credential_provider=_SignIn(credentials) if _signs_in(credentials) else None,
         socket_connect_timeout=connect_timeout_s,
         socket_timeout=io_timeout_s,
         socket_keepalive=True,
@@ -115,6 +115,18 @@ def _pool(
         **tls,
         **more,
     )
+
+
+class _SignIn(CredentialProvider):
+    """Reads the password for each connection, so that it can be changed while all goes on."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        password = self._credentials.current_password() or ""
+        username = self._credentials.username
+        return (username, password) if username else (password,)
 
 
 def _connection_class(credentials: Credentials) -> tuple[type[redis.Connection], dict[str, Any]]:
@@ -128,6 +140,10 @@ def _connection_class(credentials: Credentials) -> tuple[type[redis.Connection],
         "ssl_certfile": _path(tls.cert_file),
         "ssl_keyfile": _path(tls.key_file),
     }
+
+
+def _signs_in(credentials: Credentials) -> bool:
+    return bool(credentials.username or credentials.password or credentials.password_file)
 
 
 def _path(path: Path | None) -> str | None:

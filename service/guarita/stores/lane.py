@@ -27,6 +27,9 @@ from redis.exceptions import (
     ResponseError,
     TryAgainError,
 )
+from redis.exceptions import (
+    TimeoutError as NoAnswer,
+)
 
 from guarita.deadline import Deadline
 from guarita.errors import StoreOutcomeUnknown, StoreUnavailable
@@ -57,7 +60,14 @@ class _NotApplied(Exception):
 
 
 class _PerhapsApplied(Exception):
-    """The command was sent and its answer lost."""
+    """The command was sent and its answer lost.
+
+    `impatient` where the caller's deadline came first: that says nothing about the primary.
+    """
+
+    def __init__(self, text: str, *, impatient: bool) -> None:
+        super().__init__(text)
+        self.impatient = impatient
 
 
 # Answers of a node that is not (or not yet, or no longer) the primary that takes writes.
@@ -105,27 +115,27 @@ class Lane:
         return self._until_answered(lambda connection: connection(*words), deadline)
 
     def _until_answered(self, ask: Callable[[_Connection], Any], deadline: Deadline) -> Any:
-        sent: Exception | None = None
+        sent: _PerhapsApplied | None = None
         while True:
             try:
                 primary = self.gate.enter(deadline)
+                return self._ask(primary, ask, deadline)
             except StoreUnavailable as exc:
                 if sent is None:
                     raise
                 raise StoreOutcomeUnknown(f"an answer was lost: {exc}") from sent
-            try:
-                return self._ask(primary, ask, deadline)
             except _NotApplied as exc:
                 self.gate.close(primary, str(exc))
             except _PerhapsApplied as exc:
                 sent = exc
-                self.gate.close(primary, str(exc))
+                if not exc.impatient:
+                    self.gate.close(primary, str(exc))
 
     def _ask(self, primary: Primary, ask: Callable[[_Connection], Any], deadline: Deadline) -> Any:
         if not self._places.acquire(timeout=deadline.remaining_s):
             raise StoreUnavailable("every connection to the store was in use until the deadline")
         try:
-            with _connection(primary, min(self._io_timeout_s, deadline.remaining_s)) as connection:
+            with _connection(primary, self._io_timeout_s, deadline) as connection:
                 return ask(connection)
         finally:
             self._places.release()
@@ -138,11 +148,13 @@ class _Connection:
     primary: Primary
     raw: Any
     timeout_s: float
+    deadline: Deadline
 
     def __call__(self, *words: Argument) -> Any:
+        patience_s = min(self.timeout_s, self.deadline.remaining_s)
         try:
             self.raw.send_command(*words, check_health=False)
-            return self.raw.read_response(timeout=self.timeout_s)
+            return self.raw.read_response(timeout=patience_s)
         except NoScriptError:
             raise
         except _REFUSALS as exc:
@@ -153,18 +165,21 @@ class _Connection:
             # A script that failed half-way: what it did so far stays (Redis has no rollback).
             raise StoreOutcomeUnknown(f"{self.primary} answered: {exc}") from exc
         except (RedisError, OSError) as exc:
-            raise _PerhapsApplied(f"the answer of {self.primary} was lost: {exc}") from exc
+            raise _PerhapsApplied(
+                f"the answer of {self.primary} was lost: {exc}",
+                impatient=isinstance(exc, NoAnswer) and patience_s < self.timeout_s,
+            ) from exc
 
 
 @contextmanager
-def _connection(primary: Primary, timeout_s: float) -> Iterator[_Connection]:
+def _connection(primary: Primary, timeout_s: float, deadline: Deadline) -> Iterator[_Connection]:
     """A connection that is closed unless its last answer was read whole."""
     try:
         raw: Any = primary.pool.get_connection()
     except (RedisError, OSError) as exc:
         raise _NotApplied(f"no connection to {primary}: {exc}") from exc
     try:
-        yield _Connection(primary, raw, timeout_s)
+        yield _Connection(primary, raw, timeout_s, deadline)
     except BaseException:
         raw.disconnect()
         raise

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import structlog
 from redis.exceptions import RedisError
@@ -24,12 +26,16 @@ class Prober:
         self._open_primary = open_primary
         self._lanes: Sequence[Lane] = ()
         self._last: dict[str, Primary] = {}
+        self._probes: dict[str, tuple[Address, Future[Primary]]] = {}
+        self._log_next_at = 0.0
         self._wake = threading.Event()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="guarita-prober", daemon=True)
 
     def start(self, lanes: Sequence[Lane]) -> None:
         self._lanes = lanes
+        # Room for the probe of a node that hangs beside that of the one which replaced it.
+        self._executor = ThreadPoolExecutor(2 * len(lanes), "guarita-probe")
         self._thread.start()
         self._finder.watch(self.wake)
 
@@ -42,6 +48,7 @@ class Prober:
         self._wake.set()
         self._thread.join(timeout=STEADY_INTERVAL_S)
         self._finder.close()
+        self._executor.shutdown(wait=False, cancel_futures=True)
         for primary in self._last.values():
             primary.pool.disconnect()
 
@@ -50,8 +57,9 @@ class Prober:
             self._wake.clear()
             try:
                 self._look()
-            except Exception:  # noqa: BLE001 - without its prober a process would wait for ever
-                _log.exception("looking for the primary failed")
+            except Exception:  # noqa: BLE001 - without it requests would wait for ever
+                if not self._closed.is_set():
+                    _log.exception("looking for the primary failed")
             if any(lane.gate.primary is None for lane in self._lanes):
                 self._closed.wait(TROUBLE_INTERVAL_S)
             else:
@@ -61,14 +69,23 @@ class Prober:
         try:
             primary_of = self._finder.find()
         except NotFound as exc:
-            for lane in self._lanes:
-                lane.gate.explain(str(exc))
+            self._explain(self._lanes, str(exc))
             return
         for lane in self._lanes:
             try:
                 self._settle(lane, primary_of(lane.tag))
             except NotFound as exc:
-                lane.gate.explain(str(exc))
+                self._explain([lane], str(exc))
+
+    def _explain(self, lanes: Sequence[Lane], reason: str) -> None:
+        """Say why requests wait: to them always, to the log about once a second."""
+        closed = [lane for lane in lanes if lane.gate.primary is None]
+        for lane in closed:
+            lane.gate.explain(reason)
+        if closed and time.monotonic() >= self._log_next_at:
+            self._log_next_at = time.monotonic() + STEADY_INTERVAL_S
+            waiting = sum(lane.gate.waiting for lane in self._lanes)
+            _log.warning("no primary", reason=reason, waiting=waiting)
 
     def _settle(self, lane: Lane, address: Address) -> None:
         current = lane.gate.primary
@@ -79,9 +96,20 @@ class Prober:
         if last := self._last.pop(lane.tag, None):
             last.pool.disconnect(inuse_connections=False)
             _log.warning("primary lost", primary=str(last), reason=lane.gate.reason)
+        asked, probe = self._probes.get(lane.tag, (None, None))
+        if probe is None or asked != address:
+            # In a thread of its own: a frozen node must not keep us from hearing of the next one.
+            probe = self._executor.submit(self._open_primary, address, lane.tag)
+            self._probes[lane.tag] = (address, probe)
+            wait([probe], TROUBLE_INTERVAL_S)
+        if probe.done():
+            del self._probes[lane.tag]
+            self._admit(lane, address, probe)
+
+    def _admit(self, lane: Lane, address: Address, probe: Future[Primary]) -> None:
         try:
-            primary = self._open_primary(address, lane.tag)
-        except (RedisError, OSError) as exc:
+            primary = probe.result()
+        except (RedisError, OSError, ValueError) as exc:
             raise NotFound(f"{address[0]}:{address[1]} takes no writes: {exc}") from exc
         self._last[lane.tag] = primary
         _log.info("primary found", primary=str(primary), waiting=lane.gate.waiting)
