@@ -65,8 +65,10 @@ class Place:
         return max(known, key=lambda store: self.file(store).path.stat().st_mtime)
 
     def nodes(self) -> Installation:
-        """The nodes of the current installation. Raises `TopologyError` if it has none."""
+        """The nodes of the installation that runs. Raises `TopologyError` if there are none."""
         store = self.current()
+        if not self.running():
+            raise TopologyError("Nothing runs here now: start it with `guarita local up`.")
         installation = self.installation(store)
         if installation is None:
             raise TopologyError("The memory store has no nodes: there is nothing to kill or start.")

@@ -134,7 +134,7 @@ class Application:
         bind = f"{ports.HOST}:{self.port}"
         return {
             "server": {"bind": bind, "workers": 1 if self.installation is None else 2},
-            "store": {"topology": self.store, **self._store_settings()},
+            "store": {"topology": str(self.store), **self._store_settings()},
             # Room for a load test; the default is meant for a small production.
             "sessions": {"max_sessions": 100_000},
             "security": {"secret_file": str(secret)},
