@@ -59,6 +59,8 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
+# Outside the class below, whose own `origin` would hide the function.
+Origin = Annotated[str, AfterValidator(origin)]
 Subject = Annotated[str, Field(min_length=1, max_length=MAX_SUBJECT_CHARACTERS)]
 
 
@@ -66,7 +68,7 @@ class CreateBody(Body):
     """What the creator may tie to a ticket."""
 
     subject: Subject | None = None
-    origin: Annotated[str, AfterValidator(origin)] | None = None
+    origin: Origin | None = None
     claims: Annotated[dict[str, Any], AfterValidator(_within_limits)] | None = None
 
 
