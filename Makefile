@@ -1,0 +1,39 @@
+# Each target is a line; `make` alone prints them.
+STORE ?= sentinel
+RUN_ARGS ?=
+PYTEST_ARGS ?=
+BIN := .venv/bin
+SCRIPTS := deploy/scripts
+
+.DEFAULT_GOAL := help
+.PHONY: help setup python run test lint types format lock clean
+
+help: ## Print these lines
+	@sed -n 's/^\([a-z]*\):.*## /  make \1@/p' Makefile | awk -F@ '{ printf "%-14s %s\n", $$1, $$2 }'
+
+setup: python ## Install what is missing: .venv with locked dependencies, a Valkey or Redis server
+	@$(SCRIPTS)/setup_redis.sh || true
+
+python: ## Make .venv, without a server
+	@$(SCRIPTS)/setup_python.sh
+
+run: python ## Run a highly available installation here; STORE=standalone, cluster, memory: another one
+	@$(if $(filter memory,$(STORE)),,$(SCRIPTS)/setup_redis.sh &&) exec $(BIN)/guarita local run --store $(STORE) $(RUN_ARGS)
+
+test: setup ## Run every test that this machine can run; PYTEST_ARGS='-k name' chooses some
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: python ## Check style, imports between modules, and shell scripts
+	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/lint-imports && $(BIN)/shellcheck $(SCRIPTS)/*.sh
+
+types: python ## Check types
+	@$(BIN)/mypy
+
+format: python ## Put the code into its format
+	@$(BIN)/ruff check --fix && $(BIN)/ruff format
+
+lock: ## Write requirements.lock anew from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock
+
+clean: ## Remove .venv, caches and build results; not .guarita, which holds data
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis

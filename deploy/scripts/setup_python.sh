@@ -1,0 +1,105 @@
+#!/bin/sh
+# Makes .venv with the locked dependencies and this package, or repairs it.
+# Does nothing, in a fraction of a second, when nothing has changed since.
+set -eu
+
+usage() {
+    cat <<'TEXT'
+Usage: setup_python.sh [--help]
+
+Makes .venv in the repository's directory from requirements.lock. Takes the newest Python
+from 3.11 to 3.14 in the PATH; PYTHON=/path/to/python chooses another one.
+
+Exit status: 0 .venv is up to date, 2 wrong usage, 3 something is missing on this machine.
+TEXT
+}
+
+case "${1-}" in
+    '') ;;
+    --help | -h) usage; exit 0 ;;
+    *) echo "setup_python.sh: unknown argument $1; --help lists them" >&2; exit 2 ;;
+esac
+
+cd "$(dirname "$0")/../.."
+VENV=.venv
+STAMP=$VENV/guarita.stamp
+
+say() { echo "setup_python.sh: $*"; }
+give_up() { echo "setup_python.sh: $*" >&2; exit 3; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+is_new_enough() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+find_python() {
+    for name in ${PYTHON:-} python3.14 python3.13 python3.12 python3.11 python3; do
+        if has "$name" && is_new_enough "$name"; then
+            echo "$name"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# What .venv was made from; empty where it does not work.
+digest() {
+    "$VENV/bin/python" - 2>/dev/null <<'CODE' || true
+import hashlib, os, sys
+seen = hashlib.sha256(f"{sys.version} {os.getcwd()}".encode())
+for path in ("requirements.lock", "pyproject.toml"):
+    with open(path, "rb") as file:
+        seen.update(file.read())
+print(seen.hexdigest())
+CODE
+}
+
+is_up_to_date() {
+    [ -f "$STAMP" ] && [ -x "$VENV/bin/guarita" ] || return 1
+    known=$(cat "$STAMP")
+    [ -n "$known" ] && [ "$known" = "$(digest)" ]
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif has sudo && sudo -n true 2>/dev/null; then sudo -n "$@"
+    elif has sudo && [ -t 0 ]; then sudo "$@"
+    else return 1
+    fi
+}
+
+# Debian and Ubuntu keep what makes a virtual environment in a package of its own.
+add_venv_module() {
+    package=python$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv
+    has apt-get || give_up "$1 has no ensurepip module: install Python's venv package, then try again"
+    say "installing $package"
+    as_root apt-get update -q || say "the package lists could not be updated; trying as they are"
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -q --no-install-recommends "$package" \
+        || give_up "$package is needed and could not be installed: as root, apt-get install $package"
+}
+
+make_venv() {
+    python=$(find_python) || give_up "Python 3.11 or newer is needed and not in the PATH:" \
+        "install it (for example: apt-get install python3, dnf install python3.12, brew install python)"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null || add_venv_module "$python"
+    say "making $VENV with $("$python" --version)"
+    rm -rf "$VENV"
+    "$python" -m venv "$VENV"
+}
+
+is_up_to_date && exit 0
+rm -f "$STAMP"
+# pip as a script: its first line is wrong in a .venv that was moved.
+if ! { is_new_enough "$VENV/bin/python" && "$VENV/bin/pip" --version; } >/dev/null 2>&1; then
+    make_venv
+fi
+say "installing the locked dependencies (the first time takes a minute or two)"
+PIP_DISABLE_PIP_VERSION_CHECK=1
+export PIP_DISABLE_PIP_VERSION_CHECK
+"$VENV/bin/python" -m pip install --require-hashes -r requirements.lock \
+    || give_up "pip could not install the dependencies (see above); run it again to go on"
+"$VENV/bin/python" -m pip install --quiet --no-deps --no-build-isolation -e . \
+    || give_up "pip could not install this package (see above)"
+digest >"$STAMP"
+say "$VENV is up to date"
