@@ -4,6 +4,7 @@
 const serviceOrigin = document.body.dataset.serviceOrigin;
 const place = document.querySelector("#place");
 const texts = document.querySelector("#texts").content;
+const hold = document.querySelector("#hold");
 const started = performance.now();
 let current = 0; // the ticket now wanted: the answer to an older wish is dropped
 
@@ -67,7 +68,7 @@ function showFailure(answer, retry) {
 }
 
 function holdOrOpen(frameUrl) {
-  if (!document.querySelector("#hold").checked) return openFrame(frameUrl);
+  if (!hold.checked) return openFrame(frameUrl);
   show("held")('[data-do="open"]').addEventListener("click", () => openFrame(frameUrl));
 }
 
@@ -93,4 +94,5 @@ document.querySelector("#sign-in").addEventListener("submit", (event) => {
   askForTicket(document.querySelector("#subject").value, makeKey());
 });
 
+hold.checked = location.hash === "#hold"; // for whoever wants to do something in between
 askForTicket(document.querySelector("#subject").value, makeKey());
