@@ -1,0 +1,102 @@
+"""Shows settings: effective values with secrets hidden, the JSON Schema, the reference table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr
+from pydantic_core import PydanticUndefined
+
+from guarita.config.addresses import Address
+from guarita.config.names import Name, all_names
+from guarita.config.problems import HIDDEN
+from guarita.config.settings import Settings
+
+SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def visible(value: Any) -> Any:
+    """Settings as plain values for YAML and JSON, each secret as `***`."""
+    match value:
+        case SecretStr():
+            return HIDDEN
+        case BaseModel():
+            fields = type(value).model_fields
+            return {name: visible(getattr(value, name)) for name in fields}
+        case dict():
+            return {key: visible(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [visible(inner) for inner in value]
+        case Enum():
+            return value.value
+        case Path() | Address():
+            return str(value)
+    return value
+
+
+def visible_at(settings: Settings, path: tuple[int | str, ...]) -> Any:
+    """The one visible value at a path of names."""
+    value = visible(settings)
+    for step in path:
+        value = value[step]
+    return value
+
+
+def json_schema() -> str:
+    """The schema of the configuration file, for editors."""
+    schema = {"$schema": SCHEMA_DIALECT, **Settings.model_json_schema()}
+    schema["title"] = "Guarita configuration"
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def reference() -> str:
+    """Every setting in Markdown: a heading and a table for each section."""
+    return "\n".join(_reference_lines()).strip() + "\n"
+
+
+def _reference_lines() -> Iterator[str]:
+    names = list(all_names())
+    for name in names:
+        settings = [n for n in names if n.section is None and n.path[:-1] == name.inside]
+        if name.section is None or not settings:
+            continue
+        yield f"### `{'.'.join(name.inside).replace('.[]', '[]')}`\n"
+        yield f"{(name.section.__doc__ or '').strip()}\n"
+        yield "| Setting | Default | Meaning | Variable |"
+        yield "|---|---|---|---|"
+        yield from (_row(setting) for setting in settings)
+        yield ""
+
+
+def _row(name: Name) -> str:
+    meaning = f"{(name.field.description or '').strip()} {_kind(name)}".strip()
+    variable = f"`{name.variable}`" if name.variable and "*" not in name.variable else ""
+    return f"| `{name.path[-1]}` | {_default(name)} | {meaning} | {variable} |"
+
+
+def _default(name: Name) -> str:
+    default = name.field.get_default(call_default_factory=True)
+    if default is PydanticUndefined:
+        return "needed"
+    if default is None or default == "":
+        return ""
+    return f"`{json.dumps(visible(default))}`".replace('`"', "`").replace('"`', "`")
+
+
+def _kind(name: Name) -> str:
+    """What the words do not say: the choices."""
+    annotation = name.field.annotation
+    if get_origin(annotation) is UnionType:
+        annotation = get_args(annotation)[0]
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        choices = [member.value for member in annotation]
+    elif str(get_origin(annotation)) == "typing.Literal":
+        choices = list(get_args(annotation))
+    else:
+        return ""
+    return f"One of {', '.join(f'`{choice}`' for choice in choices)}." if len(choices) > 1 else ""

@@ -1,0 +1,134 @@
+"""The sections of `store`: how Guarita reaches the servers that keep the tickets."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from guarita.config.addresses import Addresses, Host, Port
+from guarita.config.values import (
+    InputFile,
+    Name,
+    Seconds,
+    SecretFile,
+    Switch,
+    Whole,
+    read_secret_file,
+)
+
+
+class Section(BaseModel):
+    """A part of the settings: frozen, and strict about names."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+        protected_namespaces=(),
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_means_defaults(cls, data: Any) -> Any:
+        """`tls:` with nothing under it is YAML's null."""
+        return {} if data is None else data
+
+
+class Topology(StrEnum):
+    """How the servers stand to each other."""
+
+    MEMORY = "memory"
+    STANDALONE = "standalone"
+    SENTINEL = "sentinel"
+    CLUSTER = "cluster"
+
+
+class TlsSettings(Section):
+    """TLS to the servers. Certificates are always checked against the authorities."""
+
+    enabled: Switch = False
+    """Whether to speak TLS."""
+    ca_file: InputFile | None = None
+    """PEM file of the authorities to trust; without it, those of the system."""
+    cert_file: InputFile | None = None
+    """PEM file of the client certificate, where the servers ask for one; with `key_file`."""
+    key_file: InputFile | None = None
+    """PEM file of the client certificate's key, without a passphrase; with `cert_file`."""
+    verify_names: Switch = True
+    """Whether the certificate must name the host that was dialled."""
+
+
+class Credentials(Section):
+    """Who Guarita is to a server, and how the connection is protected."""
+
+    username: str | None = Field(None, min_length=1)
+    """ACL user; without it, the default user."""
+    password: SecretStr | None = Field(None, min_length=1)
+    """Password; better in `password_file` or in the environment than in this file."""
+    password_file: SecretFile | None = None
+    """File that holds the password in its only line; read again for each new client."""
+    tls: TlsSettings = Field(default_factory=TlsSettings)
+
+    def current_password(self) -> str | None:
+        """The password, from the file as it is now. Raises `ValueError` if that is gone."""
+        if self.password_file is not None:
+            return read_secret_file(self.password_file)
+        return self.password.get_secret_value() if self.password is not None else None
+
+
+class StandaloneSettings(Section):
+    """One server. Used with `topology: standalone`."""
+
+    host: Host = "localhost"
+    """Its name or address."""
+    port: Port = 6379
+    """Its port."""
+
+
+class SentinelSettings(Credentials):
+    """The Sentinels, which know the primary. Used with `topology: sentinel`."""
+
+    primary_name: Name = "guarita"
+    """The name under which the Sentinels watch the primary."""
+    nodes: Addresses = ()
+    """Every Sentinel as `host:port`."""
+    timeout_s: Seconds = 0.2
+    """Seconds to wait for one Sentinel before the next one is asked."""
+
+
+class ClusterSettings(Section):
+    """A Redis or Valkey Cluster. Used with `topology: cluster`."""
+
+    nodes: Addresses = ()
+    """Some of its nodes as `host:port`; the others are learned from them."""
+
+
+class DataSettings(Credentials):
+    """The data nodes of every topology: credentials, database and TLS."""
+
+    db: Whole = Field(0, ge=0)
+    """Database number; a Cluster has only 0."""
+
+
+class StoreSettings(Section):
+    """Where tickets are kept, and how long a request waits for it."""
+
+    topology: Topology = Topology.STANDALONE
+    """`memory` keeps tickets in the process: for development, with one worker."""
+    deadline_s: Seconds = 10.0
+    """Seconds that one request may wait for the store, retries and failover included."""
+    max_waiting: Whole = Field(10_000, ge=1)
+    """Requests of one process that may wait for the store at once; the next one gets 503."""
+    connect_timeout_s: Seconds = 0.5
+    """Seconds to wait for one connection."""
+    io_timeout_s: Seconds = 1.0
+    """Seconds to wait for one answer on a connection."""
+    max_connections: Whole = Field(64, ge=1)
+    """Connections of one process to the primary."""
+    standalone: StandaloneSettings = Field(default_factory=StandaloneSettings)
+    sentinel: SentinelSettings = Field(default_factory=SentinelSettings)
+    cluster: ClusterSettings = Field(default_factory=ClusterSettings)
+    data: DataSettings = Field(default_factory=DataSettings)
