@@ -37,7 +37,7 @@ def create_app(settings: Settings, sessions: Sessions, *, metrics_dir: Path | No
         request_type=Request,
         middleware=[RequestFrame(settings), SessionRequired(sessions, forwarder)],
     )
-    app.add_error_handler(Exception, _answer_error)
+    app.add_error_handler((Exception, falcon.HTTPError), _answer_error)
     _add_routes(app, Desk(sessions, tenants, forwarder), metrics_dir)
     if settings.demo.enabled:
         app.add_route("/demo/content", DemoContent())

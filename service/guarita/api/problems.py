@@ -101,18 +101,20 @@ def _of_trouble(error: GuaritaError) -> Problem:
     return INTERNAL
 
 
+_BY_STATUS = {
+    400: ("malformed", "Malformed request", ""),
+    404: ("not-found", "Not found", "There is nothing at this address."),
+    405: (
+        "method-not-allowed",
+        "Method not allowed",
+        "This address does not know this method; the Allow header lists those it knows.",
+    ),
+    413: ("too-large", "Content too large", ""),
+}
+
+
 def _of_falcon(error: falcon.HTTPError) -> Problem:
-    names = {
-        400: "malformed",
-        404: "not-found",
-        405: "method-not-allowed",
-        413: "too-large",
-    }
     status = error.status_code
-    details = {
-        404: "There is nothing at this address.",
-        405: "This address does not know this method; the Allow header lists those it knows.",
-    }
-    title = {400: "Malformed request"}.get(status, HTTPStatus(status).phrase)
-    detail = details.get(status) or error.description or error.title or title
-    return Problem(names.get(status, f"http-{status}"), status, title, detail)
+    phrase = HTTPStatus(status).phrase
+    name, title, detail = _BY_STATUS.get(status, (f"http-{status}", phrase, ""))
+    return Problem(name, status, title, detail or error.description or title)
