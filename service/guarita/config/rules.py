@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from guarita.config.values import MIN_SECRET_CHARACTERS
+
 if TYPE_CHECKING:
     from guarita.config.settings import Settings
 
@@ -142,8 +144,8 @@ def _secret_outside_loopback(settings: Settings) -> Iterator[Mistake]:
         yield (
             "security.secret",
             None,
-            f"needed since server.bind is {server.bind}, not loopback: set 32 characters or more "
-            "(such as the output of: openssl rand -hex 32), the same on every instance",
+            f"needed since server.bind is {server.bind}, not loopback: "
+            f"set {MIN_SECRET_CHARACTERS} or more characters (such as the output of: openssl rand -hex 32), the same on every instance",
         )
 
 
@@ -151,13 +153,13 @@ def _secret_file_is_long_enough(settings: Settings) -> Iterator[Mistake]:
     security = settings.security
     if security.secret_file is None:
         return
-    secret = security.current_secret() or ""
-    if len(secret) < 32:
-        yield "security.secret_file", security.secret_file, _too_short(len(secret))
-
-
-def _too_short(length: int) -> str:
-    return f"holds {length} characters; at least 32 are needed"
+    length = len(security.current_secret() or "")
+    if length < MIN_SECRET_CHARACTERS:
+        yield (
+            "security.secret_file",
+            security.secret_file,
+            f"holds {length} characters, needs at least {MIN_SECRET_CHARACTERS}",
+        )
 
 
 def _tenants_outside_loopback(settings: Settings) -> Iterator[Mistake]:

@@ -19,6 +19,7 @@ from guarita.config.addresses import Bind, Network, Origin, Url, is_loopback
 from guarita.config.rules import broken_rules, without_all
 from guarita.config.store import Section, StoreSettings
 from guarita.config.values import (
+    MIN_SECRET_CHARACTERS,
     Digest,
     KeyPart,
     Lifetime,
@@ -32,8 +33,6 @@ from guarita.config.values import (
     Whole,
     read_secret_file,
 )
-
-MIN_SECRET_CHARACTERS = 32
 
 
 class ServerSettings(Section):
