@@ -145,7 +145,8 @@ def _secret_outside_loopback(settings: Settings) -> Iterator[Mistake]:
             "security.secret",
             None,
             f"needed since server.bind is {server.bind}, not loopback: "
-            f"set {MIN_SECRET_CHARACTERS} or more characters (such as the output of: openssl rand -hex 32), the same on every instance",
+            f"set {MIN_SECRET_CHARACTERS} or more characters (such as the output of: "
+            "openssl rand -hex 32), the same on every instance",
         )
 
 
