@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import pytest
 
@@ -18,3 +18,20 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"could not run, and with CI=true every test must: {reason}"
     return report
+
+
+_figures = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Keeps a measured figure, in words, for the end of the test run."""
+    return request.config.stash.setdefault(_figures, []).append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    figures = terminalreporter.config.stash.get(_figures, [])
+    if figures:
+        terminalreporter.section("figures")
+        for each in figures:
+            terminalreporter.write_line(each)
