@@ -5,7 +5,13 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import (
+    HTTPConnection,
+    HTTPException,
+    HTTPResponse,
+    HTTPSConnection,
+    IncompleteRead,
+)
 from urllib.parse import urlsplit
 
 from guarita.deadline import Deadline
@@ -110,4 +116,6 @@ def _read(response: HTTPResponse, connection: HTTPConnection, deadline: Deadline
             raise TimeoutError("the deadline passed while the answer came in")
         if connection.sock is not None:  # None once the peer has announced the end
             connection.sock.settimeout(max(0.001, deadline.remaining_s))
+    if response.length:  # read1 takes the end of the connection for the end of the body
+        raise IncompleteRead(body, response.length)
     return body
