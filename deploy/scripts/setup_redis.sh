@@ -144,9 +144,10 @@ with_zypper() {
 with_docker() {
     has docker || give_up "--docker needs docker, which is not here"
     if docker container inspect "$CONTAINER" >/dev/null 2>&1; then
-        run docker start "$CONTAINER"
+        run docker start "$CONTAINER" || give_up "docker could not start $CONTAINER"
     else
-        run docker run -d --name "$CONTAINER" -p 127.0.0.1:6379:6379 "$IMAGE"
+        run docker run -d --name "$CONTAINER" -p 127.0.0.1:6379:6379 "$IMAGE" \
+            || give_up "docker could not run $IMAGE"
     fi
     say "Valkey in the container $CONTAINER: topology standalone, 127.0.0.1:6379"
 }
@@ -166,7 +167,7 @@ install_server() {
 }
 
 if [ -n "$DOCKER" ]; then
-    with_docker || give_up "docker could not run $IMAGE"
+    with_docker
     exit 0
 fi
 find_server && exit 0

@@ -69,7 +69,8 @@ class StateFile:
     def changing(self) -> Iterator[None]:
         """Hold the lock: nobody else changes the state meanwhile. Raises `TopologyError`."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # What tickets hold is nobody else's on this machine.
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as exc:
             raise unwritable(self.path.parent, exc) from exc
