@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+SCRIPT = b'<script src="/client/guarita.js"></script>'
 PROBLEM = {"type": "about:blank", "title": "Store unavailable", "status": 503, "detail": "busy"}
 
 
@@ -22,6 +23,7 @@ class Trouble(Enum):
     BUSY = auto()  # answered 503 without asking the service
     PATIENCE = auto()  # the same, to come back in a minute
     LOST_REPLY = auto()  # the service does it and nobody hears about it
+    SCRIPT_TWICE = auto()  # the page in the answer includes its script twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ class Passage(BaseHTTPRequestHandler):
             status, headers, content = self._ask_service(body)
         except (OSError, HTTPException):
             return
+        if trouble is Trouble.SCRIPT_TWICE:
+            content = content.replace(SCRIPT, SCRIPT * 2)
         if trouble is not Trouble.LOST_REPLY:
             self._answer(status, headers, content)
 

@@ -217,33 +217,30 @@ def _text(page: HostPage) -> str:
 
 def test_a_script_that_runs_twice_redeems_once(browse: OpenPage, proxy: Proxy) -> None:
     page = browse()
+    proxy.troubles["/client/iframe.html"] = Trouble.SCRIPT_TWICE
     page.open()
     page.wait_for_frame("signed-in")
-    with page.in_frame():
-        page.driver.execute_async_script(
-            "const script = document.createElement('script');"
-            "script.src = '/client/guarita.js'; script.onload = arguments[0];"
-            "document.head.append(script)"
-        )
-    assert page.frame_state() == "signed-in"
+    assert page.ask_frame("return document.scripts.length") == 2
     assert len(proxy.asked("/auth/redeem")) == 1
+    assert sum("guarita:ready" in step for step in page.steps()) == 1
 
 
-def test_the_frame_answers_its_own_parent_and_nobody_else(browse: OpenPage) -> None:
+def test_the_frame_answers_its_own_parent_and_nobody_else(browse: OpenPage, proxy: Proxy) -> None:
     page = browse()
     page.open()
     page.wait_for_frame("signed-in")
-    page.driver.execute_script(COLLECT_MESSAGES)
+    driver = page.driver
+    driver.execute_script(COLLECT_MESSAGES)
     page.ask_frame("postMessage({type: 'guarita:ask-state', version: 1}, location.origin)")
-    page.driver.execute_script(
-        "const ask = (message) => frames[0].postMessage(message, arguments[0]);"
-        "ask('guarita:ask-state'); ask(null); ask({type: 'guarita:ask-state', version: 2});"
-        "ask({type: 'guarita:redeem', version: 1}); ask({type: 'guarita:ask-state', version: 1})",
-        page.driver.find_element(By.TAG_NAME, "body").get_attribute("data-service-origin"),
-    )
-    heard = wait_for(
-        page.driver, lambda: page.driver.execute_script("return heard"), what="an answer"
-    )
+    driver.execute_script("document.body.append(document.createElement('iframe'))")
+    driver.switch_to.frame(1)  # of the parent's origin, and yet not the parent
+    ask = "frames[0].postMessage({type: 'guarita:ask-state', version: 1}, arguments[0])"
+    driver.execute_script(f"parent.{ask}", proxy.url)
+    driver.switch_to.default_content()
+    for message in ("'guarita:ask-state'", "null", "{type: 'guarita:ask-state', version: 2}"):
+        driver.execute_script(f"frames[0].postMessage({message}, arguments[0])", proxy.url)
+    driver.execute_script(ask, proxy.url)
+    heard = wait_for(driver, lambda: driver.execute_script("return heard"), what="an answer")
     # Messages keep their order: an answer to an earlier one would have come before.
     assert heard == [{"type": "guarita:signed-in", "version": 1}]
 
@@ -278,5 +275,14 @@ def test_neither_page_makes_the_browser_complain(browse: OpenPage) -> None:
     page = browse()
     page.open()
     page.wait_for_frame("signed-in")
-    # A first verify without a cookie would be a 401, and the console counts it as an error.
     assert page.driver.get_log("browser") == []
+    with page.in_frame():  # a frame of another site has a console of its own
+        violations = page.driver.execute_async_script(
+            "const seen = [], done = arguments[0];"
+            "const note = (reports) => seen.push(...reports.map((each) => each.body.blockedURL));"
+            "new ReportingObserver(note, {types: ['csp-violation'], buffered: true}).observe();"
+            "const canary = new Image(); canary.src = 'https://canary.invalid/';"
+            "const look = () => seen.some((url) => url.includes('canary')) ? done(seen) :"
+            " setTimeout(look, 10); look()"
+        )
+    assert violations == ["https://canary.invalid/"]

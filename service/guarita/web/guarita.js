@@ -187,13 +187,8 @@
   function findParentOrigin() {
     if (window.parent === window) return null;
     const known = location.ancestorOrigins?.[0] ?? document.referrer;
-    return URL.canParse(known) ? originOf(known) : null;
-  }
-
-  // "null" is what a page without an origin has: every such page would be the target.
-  function originOf(address) {
-    const { origin } = new URL(address);
-    return origin === "null" ? null : origin;
+    const [origin] = known.match(/^https?:\/\/[^/]+/) ?? [null]; // not "null", which any page may be
+    return origin;
   }
 
   function tell(type, details = {}) {
