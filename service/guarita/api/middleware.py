@@ -46,6 +46,7 @@ class RequestFrame:
     def process_response(
         self, req: Request, resp: falcon.Response, resource: object, req_succeeded: bool
     ) -> None:
+        req.drain()
         for name, value in SAFE_HEADERS.items():
             if resp.get_header(name) is None:
                 resp.set_header(name, value)

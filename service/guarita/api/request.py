@@ -7,15 +7,18 @@ import re
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 import falcon
 
 from guarita.deadline import Deadline
+from guarita.errors import Malformed
 from guarita.sessions import Session
 
 MAX_BODY_BYTES = 16 * 1024
+MAX_DRAINED_BYTES = 1024 * 1024
 DEADLINE_HEADER = "X-Guarita-Deadline-Ms"
 FORWARDED_HEADER = "X-Guarita-Forwarded"
 
@@ -69,25 +72,32 @@ class Request(falcon.Request):
         return self.get_header(FORWARDED_HEADER) is not None
 
     def body(self) -> bytes:
-        """The whole body. Raises `falcon.HTTPContentTooLarge` above 16 KiB."""
+        """The whole body. Raises `Malformed`, and `falcon.HTTPContentTooLarge` above 16 KiB."""
         if self._body is None:
-            self._body = self._read_body()
+            data = self._read(MAX_BODY_BYTES + 1)
+            if len(data) > MAX_BODY_BYTES:
+                text = f"The body may have at most {MAX_BODY_BYTES} bytes."
+                raise falcon.HTTPContentTooLarge(description=text)
+            self._body = data
         return self._body
 
-    def _read_body(self) -> bytes:
-        too_large = falcon.HTTPContentTooLarge(
-            description=f"The body may have at most {MAX_BODY_BYTES} bytes."
-        )
-        if (self.content_length or 0) > MAX_BODY_BYTES:
-            raise too_large
-        if self.content_length is not None:
-            return bytes(self.bounded_stream.read())
-        if not self.env.get("wsgi.input_terminated"):
+    def drain(self) -> None:
+        """Take in what is left of the body, within reason.
+
+        A server that closes a connection with something unread on it resets it, and the answer
+        may be lost on the way.
+        """
+        with suppress(Malformed, falcon.HTTPInvalidHeader):
+            self._read(MAX_DRAINED_BYTES)
+
+    def _read(self, size: int) -> bytes:
+        if self.content_length is None and not self.env.get("wsgi.input_terminated"):
             return b""
-        data = bytes(self.stream.read(MAX_BODY_BYTES + 1))
-        if len(data) > MAX_BODY_BYTES:
-            raise too_large
-        return data
+        stream = self.stream if self.content_length is None else self.bounded_stream
+        try:
+            return bytes(stream.read(size))
+        except Exception as exc:  # every server has errors of its own for this
+            raise Malformed("the body cannot be read") from exc
 
 
 def _request_id(sent: str | None) -> str:

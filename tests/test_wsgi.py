@@ -1,0 +1,319 @@
+"""The service as its users run it: `guarita serve`, gunicorn, several workers, a real server."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from guarita.errors import ServerMissing, TopologyError
+from guarita.topology.local import LocalStandalone
+from guarita.topology.local.ports import free_ports
+from guarita.wsgi import check_address
+
+UNKNOWN_ID = "11111111-2222-4333-8444-555555555555"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A service process, its port and what it wrote."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    directory: Path
+
+    def call(self, method: str, target: str, body: Any = None, **headers: str) -> Answer:
+        """One request on a connection of its own: any worker may take it."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        data = None
+        if body is not None:
+            data, named["Content-Type"] = json.dumps(body).encode(), "application/json"
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, target, data, named)
+            response = connection.getresponse()
+            return Answer(response.status, dict(response.headers), response.read())
+        finally:
+            connection.close()
+
+    def raw(self, request: bytes) -> bytes:
+        """All that comes back to these bytes until the service closes the connection."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+            connection.sendall(request)
+            received = b""
+            while chunk := connection.recv(65_536):
+                received += chunk
+            return received
+
+    def log(self) -> str:
+        return (self.directory / "log").read_text()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(timeout=30)
+
+    def workers(self) -> list[int]:
+        lines = [json.loads(line) for line in self.log().splitlines()]
+        booted = [line["event"] for line in lines if line["event"].startswith("Booting worker")]
+        return [int(text.rpartition(" ")[2]) for text in booted]
+
+
+def start(directory: Path, **sections: Any) -> subprocess.Popen[bytes]:
+    """`guarita serve` with these settings, in a directory of its own."""
+    (directory / "guarita.yaml").write_text(json.dumps(sections))
+    (directory / "tmp").mkdir(exist_ok=True)
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("GUARITA_", "REDIS_"))}
+    with (directory / "log").open("wb") as output:
+        return subprocess.Popen(
+            [sys.executable, "-c", "from guarita.cli import main; main()", "serve"],
+            env=clean | {"GUARITA_CONFIG": "guarita.yaml", "TMPDIR": str(directory / "tmp")},
+            cwd=directory,
+            stderr=output,
+        )
+
+
+@contextmanager
+def serving(directory: Path, *, workers: int = 1, **sections: Any) -> Iterator[Running]:
+    [port] = free_ports(1)
+    server = {"bind": f"127.0.0.1:{port}", "workers": workers}
+    process = start(directory, server=server, **sections)
+    running = Running(process, port, directory)
+    try:
+        give_up = time.monotonic() + 60
+        while not _is_up(running):
+            assert process.poll() is None, running.log()
+            assert time.monotonic() < give_up, running.log()
+            time.sleep(0.05)
+        yield running
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def _is_up(running: Running) -> bool:
+    try:
+        return running.call("GET", "/readyz").status == 200
+    except (OSError, HTTPException):
+        return False
+
+
+MEMORY = {"topology": "memory"}
+
+
+@pytest.fixture(scope="module")
+def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with serving(tmp_path_factory.mktemp("service"), store=MEMORY) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """The store section of a real server."""
+    installation = LocalStandalone(tmp_path_factory.mktemp("redis"))
+    try:
+        installation.__enter__()
+    except ServerMissing as exc:
+        pytest.skip(str(exc))
+    try:
+        node = installation.nodes[0]
+        yield {"topology": "standalone", "standalone": {"host": node.host, "port": node.port}}
+    finally:
+        installation.__exit__(None, None, None)
+
+
+def test_a_ticket_lives_its_life(memory: Running) -> None:
+    created = memory.call("POST", "/auth/create-session")
+    id = created.json["session_id"]
+    assert memory.call("GET", created.json["iframe_url"]).status == 200
+    body = {"session_id": id, "attempt": "attempt-1"}
+    redeemed = memory.call("POST", "/auth/redeem", body)
+    bearer = f"Bearer {redeemed.json['session_token']}"
+    assert memory.call("GET", "/auth/verify", Authorization=bearer).status == 200
+    assert memory.call("POST", "/auth/revoke", {"session_id": id}).status == 204
+    assert memory.call("GET", "/auth/verify", Authorization=bearer).status == 401
+
+
+def test_workers_share_secret_store_and_metrics(tmp_path: Path, redis: dict[str, Any]) -> None:
+    with serving(tmp_path, workers=2, store=redis) as service:
+        ids = {
+            service.call("POST", "/auth/create-session", Idempotency_Key="same").json["session_id"]
+            for _ in range(20)
+        }
+        (id,) = ids
+        tokens = {
+            service.call("POST", "/auth/redeem", {"session_id": id, "attempt": "attempt-1"}).json[
+                "session_token"
+            ]
+            for _ in range(20)
+        }
+        assert len(tokens) == 1
+        pages = {service.call("GET", "/metrics").body.decode() for _ in range(10)}
+        assert all("\nguarita_tickets_created_total 20.0\n" in page for page in pages)
+        assert len(service.workers()) == 2
+
+
+def test_a_store_that_is_gone_leaves_the_process_alive_and_ready(tmp_path: Path) -> None:
+    [nowhere] = free_ports(1)
+    store = {
+        "topology": "standalone",
+        "standalone": {"host": "127.0.0.1", "port": nowhere},
+        "deadline_s": 0.3,
+    }
+    with serving(tmp_path, store=store) as service:
+        assert service.call("GET", "/livez").status == 200
+        assert service.call("GET", "/readyz").status == 200
+        for target in ("/healthz/deep", "/auth/redis-health", "/auth/session-status"):
+            answer = service.call("GET", target)
+            assert answer.status == 503
+            assert int(answer.headers["retry-after"]) >= 1
+            assert str(nowhere).encode() not in answer.body
+        page = service.call("GET", f"/client/iframe.html?session_id={UNKNOWN_ID}")
+        assert page.status == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_ends_every_process_and_leaves_no_file(tmp_path: Path, number: int) -> None:
+    with serving(tmp_path, store=MEMORY) as service:
+        [worker] = service.workers()
+        assert [*(tmp_path / "tmp").glob("guarita-metrics-*")]
+        assert service.stop(number) == 0
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
+        assert not [*(tmp_path / "tmp").glob("guarita-metrics-*")]
+        assert "Traceback" not in service.log()
+
+
+def test_a_missing_secret_is_said_once(tmp_path: Path) -> None:
+    with serving(tmp_path, store=MEMORY) as service:
+        assert service.log().count("security.secret is not set") == 1
+
+
+def test_a_taken_port_is_one_sentence_and_status_3(tmp_path: Path, memory: Running) -> None:
+    process = start(tmp_path, server={"bind": f"127.0.0.1:{memory.port}"}, store=MEMORY)
+    assert process.wait(timeout=30) == 3
+    (line,) = (tmp_path / "log").read_text().splitlines()
+    assert f"127.0.0.1:{memory.port}" in line
+    assert "taken" in line
+
+
+def test_an_address_of_another_machine_is_told_apart() -> None:
+    with pytest.raises(TopologyError, match="cannot be listened at"):
+        check_address("192.0.2.1:8000")
+    with pytest.raises(TopologyError, match="no directory"):
+        check_address("unix:/nowhere/guarita.sock")
+
+
+def test_memory_in_several_processes_is_refused_with_status_2(tmp_path: Path) -> None:
+    process = start(tmp_path, server={"workers": 2}, store=MEMORY)
+    assert process.wait(timeout=30) == 2
+    assert "server.workers" in (tmp_path / "log").read_text()
+
+
+def test_a_unix_socket_is_served(tmp_path: Path) -> None:
+    bind = f"unix:{tmp_path / 's'}"
+    process = start(tmp_path, server={"bind": bind, "workers": 1}, store=MEMORY)
+    try:
+        give_up = time.monotonic() + 60
+        while _health(tmp_path) != 0:
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+    finally:
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+    assert _health(tmp_path) == 1
+
+
+def _health(directory: Path) -> int:
+    command = [sys.executable, "-c", "from guarita.cli import main; main()"]
+    return subprocess.run(
+        [*command, "health", "--config", "guarita.yaml"],
+        cwd=directory,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    ).returncode
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /auth/validate-session?session_id=" + b"a" * 10_000 + b" HTTP/1.1\r\n\r\n", 400),
+        (b"GET /livez?planted-value nonsense\r\n\r\n", 400),
+        (b"GET /livez HTTP/1.1\r\nplanted-value\r\n\r\n", 400),
+        (b"GET /livez HTTP/1.1\r\nHost: a\r\nX: planted-value\0\r\n\r\n", 400),
+        (b"GET /livez HTTP/1.1\r\nHost: a\r\n" + b"X: planted-value\r\n" * 200 + b"\r\n", 431),
+        (b"\x16\x03\x01planted-value\r\n\r\n", 400),
+    ],
+    ids=["10 kB id", "request line", "header", "NUL", "too many headers", "TLS"],
+)
+def test_what_is_not_http_gets_our_answer_and_is_not_logged(
+    memory: Running, request_: bytes, status: int
+) -> None:
+    head, _, body = memory.raw(request_).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"application/problem+json" in head
+    assert json.loads(body)["status"] == status
+    assert "planted-value" not in memory.log()
+
+
+def test_a_body_may_come_in_chunks(memory: Running) -> None:
+    head = (
+        b"POST /auth/create-session HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+        b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    assert memory.raw(head + b"2\r\n{}\r\n0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+    wrong = b'e\r\n{"unknown": 1}\r\n0\r\n\r\n'
+    assert memory.raw(head + wrong).startswith(b"HTTP/1.1 400 ")
+    large = b"5000\r\n" + b" " * 0x5000 + b"\r\n0\r\n\r\n"
+    assert memory.raw(head + large).startswith(b"HTTP/1.1 413 ")
+    assert memory.raw(head + b"no size\r\n{}\r\n0\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+    assert "Traceback" not in memory.log()
+
+
+def test_a_body_that_nobody_reads_does_not_cost_the_answer(memory: Running) -> None:
+    for path, status in (("/nowhere", 404), ("/auth/create-session", 413)):
+        head = f"POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 500000"
+        request = head.encode() + b"\r\n\r\n" + b" " * 500_000
+        assert memory.raw(request).startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_weird_targets_are_answered_without_a_traceback(memory: Running) -> None:
+    for target in ("/%00", "/%ff%fe", "/..%2f..%2fetc/passwd", "//", "/auth/verify/", "/%", "*"):
+        answer = memory.raw(
+            f"GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
+        )
+        assert answer.startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 400 ")), target
+    assert "Traceback" not in memory.log()
+
+
+def test_the_log_has_one_line_a_request_without_its_query(memory: Running) -> None:
+    memory.call("GET", f"/auth/validate-session?session_id={UNKNOWN_ID}", X_Request_Id="find-me")
+    found = [json.loads(line) for line in memory.log().splitlines() if "find-me" in line]
+    (line,) = [line for line in found if line["event"] == "request"]
+    assert (line["path"], line["status"]) == ("/auth/validate-session", 401)
+    assert UNKNOWN_ID not in memory.log()
