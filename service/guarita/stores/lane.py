@@ -127,9 +127,10 @@ class Lane:
             except _NotApplied as exc:
                 self.gate.close(primary, str(exc))
             except _PerhapsApplied as exc:
+                if exc.impatient:
+                    raise StoreOutcomeUnknown(f"no time is left: {exc}") from exc
                 sent = exc
-                if not exc.impatient:
-                    self.gate.close(primary, str(exc))
+                self.gate.close(primary, str(exc))
 
     def _ask(self, primary: Primary, ask: Callable[[_Connection], Any], deadline: Deadline) -> Any:
         if not self._places.acquire(timeout=deadline.remaining_s):
