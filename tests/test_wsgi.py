@@ -277,6 +277,8 @@ def test_what_is_not_http_gets_our_answer_and_is_not_logged(
     head, _, body = memory.raw(request_).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status)
     assert b"application/problem+json" in head
+    assert b"frame-ancestors 'none'" in head
+    assert b"\r\nX-Request-Id: " in head
     assert json.loads(body)["status"] == status
     assert "planted-value" not in memory.log()
 

@@ -17,7 +17,9 @@ class Worker(GeventWorker):  # type: ignore[misc]
     """
 
     def handle_error(self, _req: Any, client: Any, _addr: Any, exc: BaseException) -> None:
-        from guarita.api.problems import INTERNAL, Problem
+        from guarita.api.middleware import SAFE_HEADERS
+        from guarita.api.problems import CONTENT_TYPE, INTERNAL, Problem
+        from guarita.api.request import new_request_id
 
         if isinstance(exc, LimitRequestHeaders):
             text = "The request's headers are too long."
@@ -29,10 +31,13 @@ class Worker(GeventWorker):  # type: ignore[misc]
             self.log.error("a request failed in the server", exc_info=exc)
             problem = INTERNAL
         body = problem.body()
-        head = (
-            f"HTTP/1.1 {problem.status} {problem.title}\r\nConnection: close\r\n"
-            "Content-Type: application/problem+json\r\nCache-Control: no-store\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
+        headers = {
+            "Connection": "close",
+            "Content-Type": CONTENT_TYPE,
+            "Content-Length": str(len(body)),
+            "X-Request-Id": new_request_id(),
+            **SAFE_HEADERS,
+        }
+        lines = [f"HTTP/1.1 {problem.status} {problem.title}", *map(": ".join, headers.items())]
         with suppress(OSError):  # the caller has gone
-            write_nonblock(client, head.encode() + body)
+            write_nonblock(client, "\r\n".join(lines).encode() + b"\r\n\r\n" + body)

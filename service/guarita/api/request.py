@@ -101,7 +101,12 @@ class Request(falcon.Request):
 
 
 def _request_id(sent: str | None) -> str:
-    return sent if sent and _REQUEST_ID.fullmatch(sent) else secrets.token_hex(16)
+    return sent if sent and _REQUEST_ID.fullmatch(sent) else new_request_id()
+
+
+def new_request_id() -> str:
+    """For a request that brought none."""
+    return secrets.token_hex(16)
 
 
 def _is_address(text: str) -> bool:
