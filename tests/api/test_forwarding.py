@@ -61,8 +61,9 @@ def listening() -> Iterator[Server]:
         server.server_close()
 
 
-def region(name: str, **peers: int) -> Service:
+def region(name: str, *, trusted_proxies: tuple[str, ...] = (), **peers: int) -> Service:
     return open_service(
+        server={"trusted_proxies": trusted_proxies},
         region={
             "name": name,
             "peers": {
@@ -208,3 +209,18 @@ def test_the_request_id_goes_along(pair: Pair) -> None:
         if line.get("request_id") == "from-the-edge" and line["event"] == "request"
     }
     assert regions == {None, "eu-west"}
+
+
+def test_a_home_region_that_trusts_its_peer_learns_who_asked() -> None:
+    with listening() as home:
+        trusting = region("us-east", trusted_proxies=("127.0.0.1/32",))
+        home.set_app(trusting.app)
+        here = region("eu-west", us_east=home.server_port)
+        with structlog.testing.capture_logs() as lines:
+            here.http.simulate_post(
+                "/auth/redeem",
+                json={"session_id": trusting.create(key=ACME_KEY), "attempt": ATTEMPT},
+                remote_addr="203.0.113.9",
+            )
+    (redeem,) = [line for line in lines if line["event"] == "redeem"]
+    assert redeem["address"] == "203.0.113.9"

@@ -92,6 +92,7 @@ def pass_back(answer: Answer, resp: falcon.Response) -> None:
 def _call(req: Request, regions: Regions, deadline: Deadline) -> Call:
     headers = {name: value for name in _PASSED_ON if (value := req.get_header(name)) is not None}
     headers["X-Request-Id"] = req.request_id
+    headers["X-Forwarded-For"] = req.client_address  # believed where this is a trusted proxy
     headers[FORWARDED_HEADER] = regions.name
     headers[DEADLINE_HEADER] = str(int(deadline.remaining_s * 1000))
     if cookies := req.get_cookie_values(COOKIE):
