@@ -180,8 +180,8 @@ def test_an_exception_is_one_line_with_its_traceback() -> None:
 def test_a_callers_words_make_no_second_line_and_no_terminal_code(format: str) -> None:
     stream = io.StringIO()
     configure(stream, format=format)
-    open_service().http.simulate_get("/a%0A{}%1B[31m")
-    logging.getLogger("other").warning("about %s", "a\nforged \x1b[31m \x9b31m")
+    open_service().http.simulate_get("/a%0A{}%1B[31m%C2%9B31m%C2%85%E2%80%A8")
+    logging.getLogger("other").warning("about %s", "a\nforged \x1b[31m \x9b31m\u2028")
     assert len(stream.getvalue().splitlines()) == 2
     assert not re.search(r"[\x1b\x9b]", stream.getvalue())
 
@@ -224,6 +224,29 @@ def test_security_events_say_who_what_and_how_it_ended() -> None:
         assert event["timestamp"].endswith("Z")
     assert [e["origin"] for e in events[:4]] == ["https://acme.example"] * 4
     assert len({e["ticket"] for e in (*events[:4], events[7])}) == 1
+
+
+def test_tickets_and_tokens_that_are_refused_are_security_events_too() -> None:
+    stream = io.StringIO()
+    configure(stream)
+    service = open_service(sessions={"max_sessions": 1}, demo={"enabled": True})
+    id = service.create({"origin": "https://acme.example"})
+    token = service.token(id)
+    http = service.http
+    http.simulate_post("/auth/create-session")
+    http.simulate_get("/auth/verify")
+    http.simulate_get("/auth/verify", headers=bearer(token[:-2] + "AA"))
+    http.simulate_post("/auth/revoke", json={"session_id": id})
+    http.simulate_get("/demo/content", headers=bearer(token))
+    events = [line for line in lines(stream.getvalue()) if line["logger"] == logs.SECURITY]
+    assert [(e["event"], e["reason"], e.get("origin")) for e in events if "reason" in e] == [
+        ("create", "limit", None),
+        ("verify", "bad_token", None),
+        ("verify", "revoked", "https://acme.example"),
+    ]
+    exposed = http.simulate_get("/metrics").text
+    for outcome in ("missing", "bad_token", "revoked"):
+        assert f'guarita_verifies_total{{outcome="{outcome}"}}' in exposed
 
 
 def _refuse_and_revoke(service: Service, id: str) -> None:

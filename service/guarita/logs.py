@@ -5,6 +5,7 @@ Two streams: what the service does, and `guarita.security`, who was let in and w
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -42,7 +43,7 @@ _SECRETS = (
         rf"\1\2{HIDDEN}",
     ),
 )
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -121,6 +122,12 @@ def _one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDi
     return {**event, "event": _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)}
 
 
+def _json_line(value: object, **options: Any) -> str:
+    """JSON leaves some line ends and terminal codes as they are; here they are escaped too."""
+    text = json.dumps(value, ensure_ascii=False, **options)
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def secrets_of(settings: Settings) -> list[str]:
     """Every secret in the settings, those in files included."""
     credentials = (settings.store.data, settings.store.sentinel)
@@ -138,7 +145,7 @@ def _secrets_in(model: BaseModel) -> Iterator[str]:
 
 def _formatter(redact: Redactor, *, as_json: bool) -> logging.Formatter:
     renderer: Processor = (
-        structlog.processors.JSONRenderer(default=str, ensure_ascii=False)
+        structlog.processors.JSONRenderer(_json_line, default=str)
         if as_json
         else structlog.dev.ConsoleRenderer(
             colors=False, exception_formatter=structlog.dev.plain_traceback

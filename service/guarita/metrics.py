@@ -20,6 +20,7 @@ REQUEST_SECONDS = Histogram(
 )
 TICKETS_CREATED = Counter("guarita_tickets_created", "Tickets created, repeats included.")
 REDEEMS = Counter("guarita_redeems", "Redeems by how they ended.", ["outcome"])
+VERIFIES = Counter("guarita_verifies", "Session tokens asked about, by the answer.", ["outcome"])
 STORE_ERRORS = Counter("guarita_store_errors", "Requests the store failed.", ["kind"])
 FORWARDS = Counter("guarita_forwards", "Requests passed to another region.", ["outcome"])
 

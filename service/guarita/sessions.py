@@ -158,10 +158,11 @@ class Sessions:
             hashlib.sha256(raw).digest(), record.token_sha256
         ):
             raise Rejected(Reason.BAD_TOKEN)
+        whose = {"tenant": record.grant.tenant, "origin": record.grant.origin}
         if record.revoked:
-            raise Rejected(Reason.REVOKED)
+            raise Rejected(Reason.REVOKED, **whose)
         if record.session_expires_at_ms <= self._now() * 1000:
-            raise Rejected(Reason.EXPIRED)
+            raise Rejected(Reason.EXPIRED, **whose)
         return self._session(record)
 
     def revoke(self, id: TicketId, *, tenant: str | None, deadline: Deadline) -> bool:

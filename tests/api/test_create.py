@@ -43,6 +43,27 @@ def test_subject_and_claims_come_back_at_the_redeem(service: Service) -> None:
     assert redeemed["claims"] == claims
 
 
+@pytest.mark.parametrize("subject", ["می\u200cخواه", "Ana\u00a0Souza", "👩\u200d💻", "a\u00adb"])
+def test_names_are_taken_as_people_write_them(service: Service, subject: str) -> None:
+    assert service.redeem(service.create({"subject": subject})).json["subject"] == subject
+
+
+@pytest.mark.parametrize("character", ["\0", "\n", "\x7f", "\x85", "\u2028", "\u2029"])
+def test_control_characters_in_a_subject_are_malformed(service: Service, character: str) -> None:
+    answer = service.http.simulate_post(
+        "/auth/create-session", json={"subject": f"ana{character}eva"}
+    )
+    assert answer.status_code == 400
+    assert service.total_created() == 0
+
+
+@pytest.mark.parametrize("body", ["[]", "null", '"{}"', "1"])
+def test_what_is_no_object_is_told_so_in_words(service: Service, body: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    answer = service.http.simulate_post("/auth/create-session", body=body, headers=headers)
+    assert (answer.status_code, answer.json["detail"]) == (400, "the body must be a JSON object")
+
+
 def test_nulls_in_the_body_are_as_good_as_nothing(service: Service) -> None:
     id = service.create({"subject": None, "origin": None, "claims": None})
     assert service.redeem(id).json["subject"] is None
@@ -54,6 +75,20 @@ def test_a_repeat_with_the_same_idempotency_key_gets_the_same_ticket(service: Se
     second = service.http.simulate_post("/auth/create-session", **send)
     assert first.json == second.json
     assert service.total_created() == 1
+
+
+def test_equal_contents_are_equal_however_they_are_written(service: Service) -> None:
+    def create(key: str, body: str) -> int:
+        headers = {"Idempotency-Key": key, "Content-Type": "application/json"}
+        answer = service.http.simulate_post("/auth/create-session", body=body, headers=headers)
+        return answer.status_code
+
+    assert create("order", '{"subject": "ana", "claims": {"a": {"x": 1, "y": 2}, "b": 3}}') == 200
+    assert create("order", '{"claims":{"b":3,"a":{"y":2,"x":1}},"subject":"\\u0061na"}') == 200
+    assert create("empty", "{}") == 200
+    assert create("empty", '{"claims": {}}') == 200
+    assert create("empty", "") == 200
+    assert service.total_created() == 2
 
 
 def test_the_same_idempotency_key_for_another_subject_is_a_conflict(service: Service) -> None:

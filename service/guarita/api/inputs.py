@@ -126,7 +126,10 @@ def parse_json(data: bytes) -> object:
 
 
 def compact_json(value: object, *, ensure_ascii: bool = True) -> str:
-    return json.dumps(value, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":"))
+    """JSON without spaces and with sorted names: the same for equal values."""
+    return json.dumps(
+        value, ensure_ascii=ensure_ascii, allow_nan=False, separators=(",", ":"), sort_keys=True
+    )
 
 
 def read_ticket_id(text: str, *, has_regions: bool) -> TicketId:
@@ -162,6 +165,8 @@ def _first_mistake(exc: ValidationError) -> str:
     text = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         return "the body has a member that is not known here"
+    if error["type"] == "model_type":
+        return "the body must be a JSON object"
     where = ".".join(str(part) for part in error["loc"][:1])
     return f"{where}: {text}" if where else text
 

@@ -9,12 +9,12 @@ import falcon
 import structlog
 
 from guarita import metrics
-from guarita.api.auth import session_token
 from guarita.api.forwarding import Forwarder
+from guarita.api.guests import guest_of
 from guarita.api.request import FORWARDED_HEADER, Request
 from guarita.config import Settings
 from guarita.regions import REGION_HEADER
-from guarita.sessions import Sessions, region_of_token
+from guarita.sessions import Sessions
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 SAFE_HEADERS = {
@@ -93,8 +93,5 @@ class SessionRequired:
             return
         if not hasattr(resource, f"on_{req.method.lower()}"):
             return  # answered 405, or as OPTIONS
-        token = session_token(req)
-        if self._forwarder.answer(req, resp, region_of_token(token)):
-            resp.complete = True
-            return
-        req.guest = self._sessions.verify(token, deadline=req.deadline)
+        req.guest = guest_of(req, resp, self._sessions, self._forwarder)
+        resp.complete = req.guest is None

@@ -11,8 +11,9 @@ import falcon
 
 from guarita import metrics
 from guarita.api import events
-from guarita.api.auth import COOKIE, Caller, Tenants, is_same_origin, session_token
+from guarita.api.auth import COOKIE, Caller, Tenants, is_same_origin
 from guarita.api.forwarding import Forwarder
+from guarita.api.guests import guest_of
 from guarita.api.inputs import (
     CreateBody,
     RedeemBody,
@@ -24,9 +25,9 @@ from guarita.api.inputs import (
     read_ticket_id,
 )
 from guarita.api.request import Request
-from guarita.errors import Forbidden, Rejected
+from guarita.errors import Conflict, Forbidden, LimitReached, Rejected
 from guarita.ids import TicketId
-from guarita.sessions import Admission, Session, Sessions, region_of_token
+from guarita.sessions import Admission, Session, Sessions
 from guarita.stores.base import Grant
 
 # Printable ASCII but for the space, which header parsers trim, and the percent sign itself.
@@ -84,18 +85,29 @@ class CreateSession:
         if body.origin is not None and not caller.may_embed(body.origin):
             events.record(req, "origin", "refused", tenant=caller.name, origin=body.origin)
             raise Forbidden("This origin is not on the tenant's list.")
-        claims = compact_json(body.claims) if body.claims is not None else ""
+        claims = compact_json(body.claims) if body.claims else ""
         grant = Grant(caller.name, body.origin or "", body.subject or "", claims)
+        id = self._create(req, grant, key)
         sessions = self._desk.sessions
-        id = sessions.create(grant, deadline=req.deadline, idempotency_key=key)
-        metrics.TICKETS_CREATED.inc()
-        events.record(req, "create", "ok", id=id, tenant=grant.tenant, origin=grant.origin)
         resp.media = {
             "session_id": str(id),
             "expires_in_minutes": minutes(sessions.policy.ticket_ttl_s),
             "iframe_url": f"/client/iframe.html?session_id={id}",
             "storage": sessions.store.kind,
         }
+
+    def _create(self, req: Request, grant: Grant, key: str | None) -> TicketId:
+        """Create, and note how it ended. Raises `Conflict`, `LimitReached` and `StoreError`."""
+        sessions, tenant, origin = self._desk.sessions, grant.tenant, grant.origin
+        try:
+            id = sessions.create(grant, deadline=req.deadline, idempotency_key=key)
+        except (Conflict, LimitReached) as error:
+            reason = "conflict" if isinstance(error, Conflict) else "limit"
+            events.record(req, "create", "refused", tenant=tenant, origin=origin, reason=reason)
+            raise
+        metrics.TICKETS_CREATED.inc()
+        events.record(req, "create", "ok", id=id, tenant=tenant, origin=origin)
+        return id
 
 
 class ValidateSession:
@@ -155,10 +167,9 @@ class Verify:
 
     def on_get(self, req: Request, resp: falcon.Response) -> None:
         """Whether the session token is good now; changes nothing."""
-        token = session_token(req)
-        if self._desk.forwarder.answer(req, resp, region_of_token(token)):
+        session = guest_of(req, resp, self._desk.sessions, self._desk.forwarder)
+        if session is None:
             return
-        session = self._desk.sessions.verify(token, deadline=req.deadline)
         describe(session, resp)
         resp.media = {"subject": session.subject, "expires_at": timestamp(session.expires_at_ms)}
 
