@@ -15,11 +15,17 @@ from redis.retry import Retry
 
 from guarita.config import Credentials, SessionSettings, StoreSettings, Topology
 from guarita.stores.base import Store
-from guarita.stores.discovery import Address, ClusterSlots, Finder, FixedPrimary, SentinelMajority
+from guarita.stores.cluster import ClusterNodes
+from guarita.stores.discovery import Finder, FixedPrimary
+from guarita.stores.durability import Address
+from guarita.stores.guard import Guard
 from guarita.stores.lane import Lane, Primary
 from guarita.stores.memory import MemoryStore
+from guarita.stores.pipeline import Argument, Pipeline
 from guarita.stores.prober import Prober
 from guarita.stores.redis import CLUSTER_TAGS, KeyNames, RedisStore
+from guarita.stores.scripts import ALL
+from guarita.stores.sentinel import SentinelMajority
 
 
 def open_store(
@@ -34,22 +40,31 @@ def open_store(
     names = KeyNames(sessions.key_prefix, sessions.stats_key)
     tags = CLUSTER_TAGS if store.topology is Topology.CLUSTER else ("",)
 
-    def open_primary(address: Address, tag: str) -> Primary:
-        return _open_primary(store, address, names.probe(tag))
+    def open_primary(address: Address, lane: Lane) -> Primary:
+        return _open_primary(store, address, lane, names.probe(lane.tag))
 
     prober = Prober(_finder(store), open_primary)
     lanes = [
         Lane(
             tag,
             max_waiting=store.max_waiting,
-            max_connections=store.max_connections,
-            io_timeout_s=store.io_timeout_s,
+            guard=_guard(store, prober),
             on_trouble=prober.wake,
         )
         for tag in tags
     ]
     prober.start(lanes)
     return RedisStore(lanes, names, on_close=prober.close)
+
+
+def _guard(store: StoreSettings, prober: Prober) -> Guard:
+    return Guard(
+        store.durability,
+        frozenset((node.host, node.port) for node in store.data_nodes),
+        watched=store.topology is not Topology.STANDALONE,
+        may_stand_alone=store.topology is Topology.CLUSTER,
+        on_doubt=prober.wake,
+    )
 
 
 def _finder(store: StoreSettings) -> Finder:
@@ -65,14 +80,14 @@ def _finder(store: StoreSettings) -> Finder:
         return SentinelMajority(clients, sentinel.primary_name, patience_s=patience_s)
     if store.topology is Topology.CLUSTER:
         nodes = [(node.host, node.port) for node in store.cluster.nodes]
-        return ClusterSlots(
+        return ClusterNodes(
             lambda node: _client(node, store.data, store.connect_timeout_s, store.io_timeout_s),
             nodes,
         )
     return FixedPrimary((store.standalone.host, store.standalone.port))
 
 
-def _open_primary(store: StoreSettings, address: Address, probe_key: bytes) -> Primary:
+def _open_primary(store: StoreSettings, address: Address, lane: Lane, probe_key: bytes) -> Primary:
     """Connects and writes: a node may answer and still take no writes (min-replicas, disk full)."""
     pool = _pool(
         address,
@@ -82,8 +97,33 @@ def _open_primary(store: StoreSettings, address: Address, probe_key: bytes) -> P
         db=store.data.db,
         redis_connect_func=_connect_to_primary,
     )
-    redis.Redis(connection_pool=pool).set(probe_key, "1", px=1000)
-    return Primary(*address, pool)
+    connections = [_connected(pool, probe_key) for _ in range(2)]
+
+    def on_end(reason: str) -> None:
+        lane.gate.close(primary, f"the connection to {primary} ended: {reason}")
+
+    writes, reads = (
+        Pipeline(each, lane.guard, most_queued=store.max_waiting, on_end=on_end, name="guarita-io")
+        for each in connections
+    )
+    primary = Primary(*address, writes, reads)
+    return primary
+
+
+def _connected(pool: redis.ConnectionPool, probe_key: bytes) -> Any:
+    """A connection that has written and has taught the server the scripts."""
+    connection: Any = pool.make_connection()
+    connection.connect()
+    commands: list[tuple[Argument, ...]] = [("SCRIPT", "LOAD", each.text) for each in ALL]
+    commands.append(("SET", probe_key, "1", "PX", 1000))
+    try:
+        connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        for _ in commands:
+            connection.read_response()
+    except BaseException:
+        connection.disconnect()
+        raise
+    return connection
 
 
 def _client(

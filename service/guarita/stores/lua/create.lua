@@ -3,15 +3,17 @@
 local existing = redis.call('GET', KEYS[1])
 if existing then
   local from = flag(existing, USED) and SESSION or TICKET
+  tally('total_repeated')
   return string.sub(existing, from + 1) == ARGV[3] and 'repeated' or 'conflict'
 end
 sweep()
 local most = tonumber(ARGV[2])
 if most < 0 or (most > 0 and tonumber(redis.call('HGET', KEYS[2], 'live') or '0') >= most) then
+  tally('total_refused')
   return 'full'
 end
 local expires_s = expiry_s(tonumber(ARGV[1]))
 save(string.char(0) .. struct.pack('>I7I4', now_us, expires_s) .. ARGV[3])
-redis.call('HINCRBY', KEYS[2], 'total_created', 1)
+tally('total_created')
 count(expires_s, 1, 0)
 return 'new'

@@ -81,6 +81,10 @@ local function sweep()
   redis.call('HSET', KEYS[2], 'swept', past_s)
 end
 
+-- Every answer that a caller may rely on ends in a write, a refusal too: only behind a write does
+-- WAIT prove that the node which answered is the primary that the others follow.
+local function tally(name) redis.call('HINCRBY', KEYS[2], name, 1) end
+
 local function save(record)
   redis.call('SET', KEYS[1], record, 'PXAT', record_expires_s(record) * 1000)
 end

@@ -1,6 +1,7 @@
 -- ARGV: '1' and the tenant that it must belong to, or '0'. Returns 1 if it is revoked now.
 -- The tombstone stays until its expiry but counts no more.
 local record = redis.call('GET', KEYS[1])
+tally('total_revokes')
 if not record then return 0 end
 local used = flag(record, USED)
 local tenant = string.match(record, '^[^\n]*', (used and SESSION or TICKET) + 1)
