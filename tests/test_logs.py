@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -175,11 +176,14 @@ def test_an_exception_is_one_line_with_its_traceback() -> None:
     assert "RuntimeError: the reason" in line["exception"]
 
 
-def test_a_line_end_in_a_value_makes_no_second_line() -> None:
+@pytest.mark.parametrize("format", ["json", "text"])
+def test_a_callers_words_make_no_second_line_and_no_terminal_code(format: str) -> None:
     stream = io.StringIO()
-    configure(stream)
-    open_service().http.simulate_get("/a%0A{}")
-    assert len(lines(stream.getvalue())) == 1
+    configure(stream, format=format)
+    open_service().http.simulate_get("/a%0A{}%1B[31m")
+    logging.getLogger("other").warning("about %s", "a\nforged \x1b[31m \x9b31m")
+    assert len(stream.getvalue().splitlines()) == 2
+    assert not re.search(r"[\x1b\x9b]", stream.getvalue())
 
 
 def test_less_severe_entries_are_left_out_but_for_the_security_file(tmp_path: Path) -> None:

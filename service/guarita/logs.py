@@ -42,6 +42,7 @@ _SECRETS = (
         rf"\1\2{HIDDEN}",
     ),
 )
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -114,6 +115,12 @@ class Redactor:
         return self.hide(str(value))
 
 
+def _one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """What others log may hold a caller's words: no line end or terminal code may forge a line."""
+    text = str(event.get("event", ""))
+    return {**event, "event": _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)}
+
+
 def secrets_of(settings: Settings) -> list[str]:
     """Every secret in the settings, those in files included."""
     credentials = (settings.store.data, settings.store.sentinel)
@@ -143,6 +150,7 @@ def _formatter(redact: Redactor, *, as_json: bool) -> logging.Formatter:
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
             redact,
+            _one_line,
             renderer,
         ],
     )

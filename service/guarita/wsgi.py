@@ -169,8 +169,8 @@ def _secret(settings: Settings) -> bytes:
     if configured is not None:
         return configured.encode()
     log.warning(
-        "security.secret is not set: a random one is used, so after a restart session tokens and "
-        "Idempotency-Keys from before are not known any more"
+        "security.secret is not set: a random one is used, so a create or redeem from before a "
+        "restart cannot be repeated after it"
     )
     return secrets.token_bytes(32)
 

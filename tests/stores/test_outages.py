@@ -157,6 +157,14 @@ def test_a_lost_answer_without_time_to_ask_again_is_named_unknown(
     assert redeem(store, Deadline.after(5), id) is Redeemed.REPLAYED
 
 
+def test_an_answer_that_never_comes_is_waited_for_until_the_deadline_only(wire, store_behind_wire):
+    store = store_behind_wire
+    id = create(store, Deadline.after(5))
+    wire.lose_requests(to=id.bytes)  # the node goes on answering everything else
+    with pytest.raises(StoreOutcomeUnknown):
+        redeem(store, Deadline.after(0.5), id)
+
+
 def test_a_server_that_refuses_writes_is_unavailable_and_nothing_is_applied(standalone, opened):
     store = opened(settings_for(standalone))
     id = create(store, Deadline.after(5))

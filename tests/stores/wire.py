@@ -8,7 +8,7 @@ from contextlib import suppress
 
 
 class Wire:
-    """Forwards connections to `port`; `cut_answer()` ends the next one that is answered."""
+    """Forwards connections to `port`, but for what it is told to cut off or to lose."""
 
     def __init__(self, port: int) -> None:
         self._target = port
@@ -16,12 +16,17 @@ class Wire:
         self.port: int = self._listener.getsockname()[1]
         self._sockets: list[socket.socket] = []
         self._cut_after: bytes | None = None
+        self._losing: bytes | None = None
         self.cuts = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut_answer(self, to: bytes) -> None:
         """Deliver the next request that contains `to`, and drop the connection at its answer."""
         self._cut_after = to
+
+    def lose_requests(self, to: bytes) -> None:
+        """Let no request that contains `to` through any more; its connection stays open."""
+        self._losing = to
 
     def close(self) -> None:
         self._listener.close()
@@ -50,7 +55,8 @@ class Wire:
                 if self._cut_after and self._cut_after in data:
                     self._cut_after = None
                     marked.set()
-                server.sendall(data)
+                if not (self._losing and self._losing in data):
+                    server.sendall(data)
 
     def _return(
         self, server: socket.socket, client: socket.socket, marked: threading.Event

@@ -12,6 +12,10 @@ from guarita.topology.local.processes import Condition, Identity
 
 Sleeper = Callable[..., Identity]
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); "
+POLITE = (
+    "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit('bye'));"
+    "print('polite', flush=True); "
+)
 NAP = "import time; time.sleep(60)"
 
 
@@ -49,15 +53,20 @@ def test_a_recycled_pid_is_dead_and_never_signalled(sleeper: Sleeper) -> None:
     assert processes.condition(living) is Condition.RUNNING
 
 
-def test_stopping_ends_paused_processes_and_kills_deaf_ones(
-    sleeper: Sleeper, tmp_path: Path
-) -> None:
-    paused, deaf = sleeper(), sleeper(DEAF + NAP)
-    processes.send(paused, signal.SIGSTOP)
-    log = tmp_path / "log"
+def test_a_deaf_process_is_killed_after_its_time(sleeper: Sleeper, tmp_path: Path) -> None:
+    deaf, log = sleeper(DEAF + NAP), tmp_path / "log"
     assert processes.wait_until(lambda: "deaf" in log.read_text(), timeout_s=20)
-    processes.stop([paused, deaf], timeout_s=0.5)
-    assert {processes.condition(each) for each in (paused, deaf)} == {Condition.DEAD}
+    processes.stop([deaf], timeout_s=0.2)
+    assert processes.condition(deaf) is Condition.DEAD
+
+
+def test_a_paused_process_hears_that_it_should_stop(sleeper: Sleeper, tmp_path: Path) -> None:
+    paused, log = sleeper(POLITE + NAP), tmp_path / "log"
+    assert processes.wait_until(lambda: "polite" in log.read_text(), timeout_s=20)
+    processes.send(paused, signal.SIGSTOP)
+    processes.stop([paused], timeout_s=20)
+    assert processes.condition(paused) is Condition.DEAD
+    assert "bye" in log.read_text()
 
 
 def test_killing_ends_what_the_process_started_too(sleeper: Sleeper, tmp_path: Path) -> None:

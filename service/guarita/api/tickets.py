@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -172,18 +173,25 @@ class Revoke:
         """End a ticket or session, or all that a subject has in this region."""
         caller = self._desk.caller(req)
         body = read_body(req, RevokeBody)
-        sessions = self._desk.sessions
         resp.status = falcon.HTTP_204
         if body.subject is not None:
-            Grant(caller.name, subject=body.subject)  # raises Malformed on control characters
-            sessions.revoke_subject(body.subject, tenant=caller.name, deadline=req.deadline)
-            events.record(req, "revoke", "subject", tenant=caller.name)
+            self._end_subject(req, caller, body.subject)
         elif body.session_id is not None:
-            id = self._desk.body_id(body.session_id)
+            self._end_one(req, resp, caller, self._desk.body_id(body.session_id))
+
+    def _end_subject(self, req: Request, caller: Caller, subject: str) -> None:
+        Grant(caller.name, subject=subject)  # raises Malformed on control characters
+        self._desk.sessions.revoke_subject(subject, tenant=caller.name, deadline=req.deadline)
+        events.record(req, "revoke", "subject", tenant=caller.name)
+
+    def _end_one(self, req: Request, resp: falcon.Response, caller: Caller, id: TicketId) -> None:
+        with suppress(Rejected):  # of no region that is known: there is nothing to end
             if self._desk.forwarder.answer(req, resp, id.region):
                 return
-            found = sessions.revoke(id, tenant=caller.name, deadline=req.deadline)
-            events.record(req, "revoke", "ok" if found else "unknown", id=id, tenant=caller.name)
+        found = id.region == self._desk.sessions.policy.region and self._desk.sessions.revoke(
+            id, tenant=caller.name, deadline=req.deadline
+        )
+        events.record(req, "revoke", "ok" if found else "unknown", id=id, tenant=caller.name)
 
 
 def describe(session: Session, resp: falcon.Response) -> None:

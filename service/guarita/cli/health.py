@@ -25,7 +25,7 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked for, 
 def command(invocation: Invocation, url: str | None, deep: bool) -> None:
     """Exit with 0 if the service answers that it is well, else with 1."""
     path = "/healthz/deep" if deep else "/livez"
-    connection = _connection(url or invocation.settings().server.bind)
+    connection = _to_url(url) if url is not None else _to_bind(invocation.settings().server.bind)
     try:
         connection.request("GET", path)
         status = connection.getresponse().status
@@ -53,16 +53,19 @@ class _UnixConnection(HTTPConnection):
         self.sock.connect(self._path)
 
 
-def _connection(where: str) -> HTTPConnection:
-    """A connection to a URL or to an address as `server.bind` has it."""
-    if where.startswith("unix:"):
-        return _UnixConnection(where.removeprefix("unix:"))
-    if "://" not in where:
-        address = Address.parse(where)
-        host = _ANY_ADDRESS.get(address.host, address.host)
-        return HTTPConnection(host, address.port, timeout=TIMEOUT_S)
+def _to_bind(bind: str) -> HTTPConnection:
+    """A connection to where `server.bind` listens."""
+    if bind.startswith("unix:"):
+        return _UnixConnection(bind.removeprefix("unix:"))
+    address = Address.parse(bind)
+    host = _ANY_ADDRESS.get(address.host, address.host)
+    return HTTPConnection(host, address.port, timeout=TIMEOUT_S)
+
+
+def _to_url(url: str) -> HTTPConnection:
+    """A connection to a URL. Raises `click.BadParameter`."""
     try:
-        parts = urlsplit(where)
+        parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError:
         raise click.BadParameter(_URL, param_hint="--url") from None

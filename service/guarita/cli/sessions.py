@@ -10,8 +10,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from guarita import logs
 from guarita.cli import Invocation, config_option
-from guarita.config import Settings, Topology
+from guarita.config import Level, LogSettings, Settings, Topology
 from guarita.deadline import Deadline
 from guarita.errors import Malformed, StoreError
 from guarita.ids import TicketId
@@ -42,6 +43,8 @@ def show(invocation: Invocation, id: str, as_json: bool) -> None:
     if ticket.region != settings.region.name:
         home = ticket.region or "no region"
         raise click.BadParameter(f"its home is {home}; ask there", param_hint="ID")
+    # Not into the service's own files, and nothing but trouble.
+    logs.configure(settings.model_copy(update={"logs": LogSettings(level=Level.WARNING)}))
     try:
         record = _read(settings, ticket)
     except StoreError as exc:
@@ -98,4 +101,5 @@ def _print(members: dict[str, object], *, as_json: bool) -> None:
 
 
 def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    text = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from guarita.deadline import Deadline
+from guarita.errors import StoreOutcomeUnknown, StoreUnavailable
 from guarita.stores import scripts
 from guarita.stores.base import (
     Created,
@@ -107,7 +108,10 @@ class RedisStore:
         outcome = Redeemed(answer[0].decode())
         if outcome is Redeemed.UNKNOWN:
             return RedeemResult(outcome, None)
-        record = self._current(redeem.id, answer[1], deadline)
+        try:
+            record = self._current(redeem.id, answer[1], deadline)
+        except StoreUnavailable as exc:
+            raise StoreOutcomeUnknown(f"the ticket was changed, but then: {exc}") from exc
         if record.revoked and outcome in (Redeemed.ADMITTED, Redeemed.REPLAYED):
             outcome = Redeemed.REVOKED
         return RedeemResult(outcome, record)

@@ -10,7 +10,7 @@ import re
 from functools import cache
 from html import escape
 from importlib import resources
-from importlib.abc import Traversable
+from importlib.resources.abc import Traversable
 from string import Template
 from typing import NamedTuple
 
