@@ -21,6 +21,10 @@ REQUEST_SECONDS = Histogram(
 TICKETS_CREATED = Counter("guarita_tickets_created", "Tickets created, repeats included.")
 REDEEMS = Counter("guarita_redeems", "Redeems by how they ended.", ["outcome"])
 STORE_ERRORS = Counter("guarita_store_errors", "Requests the store failed.", ["kind"])
+STORE_LOSSES = Counter(
+    "guarita_store_losses",
+    "Primaries found to lack acknowledged writes: older tickets are refused.",
+)
 FORWARDS = Counter("guarita_forwards", "Requests passed to another region.", ["outcome"])
 
 

@@ -61,6 +61,7 @@ class Redeemed(StrEnum):
     USED = "used"  # another attempt, or the same one too late
     EXPIRED = "expired"
     REVOKED = "revoked"
+    DOUBTED = "doubted"  # from before a loss of acknowledged writes: it may have been used in them
     UNKNOWN = "unknown"
 
 

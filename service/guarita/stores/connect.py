@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import redis
+import structlog
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
 from redis.exceptions import ReadOnlyError
 from redis.retry import Retry
 
 from guarita.config import Credentials, SessionSettings, StoreSettings, Topology
+from guarita.metrics import STORE_LOSSES
 from guarita.stores.base import Store
 from guarita.stores.cluster import ClusterNodes
 from guarita.stores.discovery import Finder, FixedPrimary
 from guarita.stores.durability import Address
-from guarita.stores.guard import Guard
+from guarita.stores.guard import TALLIES, Guard, History, Rule, Writes
 from guarita.stores.lane import Lane, Primary
 from guarita.stores.memory import MemoryStore
 from guarita.stores.pipeline import Argument, Pipeline
@@ -26,6 +28,8 @@ from guarita.stores.prober import Prober
 from guarita.stores.redis import CLUSTER_TAGS, KeyNames, RedisStore
 from guarita.stores.scripts import ALL
 from guarita.stores.sentinel import SentinelMajority
+
+_log = structlog.get_logger("guarita.stores")
 
 
 def open_store(
@@ -44,27 +48,23 @@ def open_store(
         return _open_primary(store, address, lane, names.probe(lane.tag))
 
     prober = Prober(_finder(store), open_primary)
+    rule = Rule(
+        store.durability,
+        frozenset((node.host, node.port) for node in store.data_nodes),
+        watched=store.topology is not Topology.STANDALONE,
+        may_stand_alone=store.topology is Topology.CLUSTER,
+    )
     lanes = [
         Lane(
             tag,
             max_waiting=store.max_waiting,
-            guard=_guard(store, prober),
+            guard=Guard(rule, names.counters(tag), on_doubt=prober.wake),
             on_trouble=prober.wake,
         )
         for tag in tags
     ]
     prober.start(lanes)
     return RedisStore(lanes, names, on_close=prober.close)
-
-
-def _guard(store: StoreSettings, prober: Prober) -> Guard:
-    return Guard(
-        store.durability,
-        frozenset((node.host, node.port) for node in store.data_nodes),
-        watched=store.topology is not Topology.STANDALONE,
-        may_stand_alone=store.topology is Topology.CLUSTER,
-        on_doubt=prober.wake,
-    )
 
 
 def _finder(store: StoreSettings) -> Finder:
@@ -98,15 +98,17 @@ def _open_primary(store: StoreSettings, address: Address, lane: Lane, probe_key:
         redis_connect_func=_connect_to_primary,
     )
     connections = [_connected(pool, probe_key) for _ in range(2)]
+    _look_for_loss(connections[0], lane.guard, f"{address[0]}:{address[1]}")
+    durable = Writes(lane.guard, address)
 
     def on_end(reason: str) -> None:
         lane.gate.close(primary, f"the connection to {primary} ended: {reason}")
 
     writes, reads = (
-        Pipeline(each, lane.guard, most_queued=store.max_waiting, on_end=on_end, name="guarita-io")
+        Pipeline(each, durable, most_queued=store.max_waiting, on_end=on_end, name="guarita-io")
         for each in connections
     )
-    primary = Primary(*address, writes, reads)
+    primary = Primary(address, durable, writes, reads)
     return primary
 
 
@@ -117,13 +119,37 @@ def _connected(pool: redis.ConnectionPool, probe_key: bytes) -> Any:
     commands: list[tuple[Argument, ...]] = [("SCRIPT", "LOAD", each.text) for each in ALL]
     commands.append(("SET", probe_key, "1", "PX", 1000))
     try:
-        connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-        for _ in commands:
-            connection.read_response()
+        _exchange(connection, commands)
     except BaseException:
         connection.disconnect()
         raise
     return connection
+
+
+def _look_for_loss(connection: Any, guard: Guard, primary: str) -> None:
+    """Where this primary lacks what was acknowledged, no ticket from before is redeemed any more.
+
+    It is written to the store itself, so that every process refuses them; in doubt none is
+    admitted twice.
+    """
+    questions: list[Argument] = ["HMGET", guard.counters, *TALLIES]
+    replication, tallies, clock = _exchange(
+        connection, [("INFO", "replication"), tuple(questions), ("TIME",)]
+    )
+    lack = guard.loss_in(History.read(replication, tallies))
+    if lack is None:
+        return
+    now_us = int(clock[0]) * 1_000_000 + int(clock[1])
+    _exchange(connection, [("HSET", guard.counters, "doubted_us", now_us)])
+    guard.start_anew()
+    STORE_LOSSES.inc()
+    _log.error("acknowledged writes are lost", primary=primary, reason=lack)
+
+
+def _exchange(connection: Any, commands: list[tuple[Argument, ...]]) -> list[Any]:
+    packed = connection.pack_commands(commands)
+    connection.send_packed_command(packed, check_health=False)
+    return [connection.read_response() for _ in commands]
 
 
 def _client(

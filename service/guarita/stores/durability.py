@@ -64,11 +64,6 @@ class Decision:
     check_identities: bool = False
     """A node that is not required is attached: the count of WAIT does not tell who has it."""
 
-    @property
-    def count(self) -> int:
-        """How many acknowledgements to wait for."""
-        return len(self.required)
-
 
 NOBODY = Decision(frozenset(), alone_is_enough=True)
 

@@ -25,7 +25,7 @@ from redis.exceptions import (
 from guarita.deadline import Deadline
 from guarita.errors import StoreOutcomeUnknown, StoreUnavailable
 from guarita.stores.gate import Gate
-from guarita.stores.guard import Guard
+from guarita.stores.guard import Guard, Writes
 from guarita.stores.pipeline import Argument, Call, Full, Lost, NotSent, Pipeline
 from guarita.stores.scripts import Script
 
@@ -33,11 +33,13 @@ from guarita.stores.scripts import Script
 class Primary:
     """A node that was found to be primary, with the pipelines to it. Compared by identity."""
 
-    __slots__ = ("host", "port", "reads", "writes")
+    __slots__ = ("durable", "host", "port", "reads", "writes")
 
-    def __init__(self, host: str, port: int, writes: Pipeline, reads: Pipeline) -> None:
-        self.host = host
-        self.port = port
+    def __init__(
+        self, address: tuple[str, int], durable: Writes, writes: Pipeline, reads: Pipeline
+    ) -> None:
+        self.host, self.port = address
+        self.durable = durable
         self.writes = writes
         self.reads = reads  # of their own, so that no read waits behind a WAIT
 
@@ -104,7 +106,8 @@ class Lane:
             except Lost as exc:
                 lost = exc
                 if exc.late:
-                    raise StoreOutcomeUnknown(f"{exc}{self.guard.doubts}") from exc
+                    awaited = primary.durable.awaited
+                    raise StoreOutcomeUnknown(f"{exc}; {awaited}" if awaited else str(exc)) from exc
                 self.gate.close(primary, str(exc))
             except NotSent as exc:
                 if not exc.late:

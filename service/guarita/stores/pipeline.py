@@ -9,8 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from redis.exceptions import NoScriptError, RedisError, ResponseError
@@ -20,7 +19,6 @@ from guarita.stores.scripts import Script
 
 Argument = bytes | str | int
 
-WAIT_MS = 100  # a server looks at the clocks of those who wait ten times a second, not more often
 PAUSE_S = 0.01  # before looking again, where not everybody who must have a write is attached
 MOST_IN_A_BATCH = 512
 
@@ -45,23 +43,13 @@ class Full(Exception):
     """Too many calls wait already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What the server said around a batch, for who decides whether it is acknowledged."""
-
-    role: Any  # ROLE, right behind the last write: the offset of the stream and who is online
-    acknowledged: int  # what WAIT returned
-    replication: bytes  # INFO replication, read after the WAIT
-
-
 class Durable(Protocol):
-    """Says how many acknowledgements to wait for, and whether what came is enough."""
+    """Says whether everybody who must have a batch of writes has it."""
 
-    def to_wait_for(self) -> int | None:
-        """None: a write counts as soon as it is answered."""
+    def questions(self) -> list[tuple[Argument, ...]]:
+        """What to ask behind the batch, on its connection; nothing: an answer is enough."""
 
-    def holds(self, written: Written) -> bool:
-        """Whether everybody who must have the batch has it."""
+    def holds(self, answers: Sequence[Any]) -> bool: ...
 
 
 class Call:
@@ -191,21 +179,17 @@ class Pipeline:
     def _exchange(self) -> None:
         batch = list(self._in_flight)
         commands = [_command(call) for call in batch]
-        count = self._to_wait_for(batch)
-        if count is not None:
-            commands += [("ROLE",), ("WAIT", count, WAIT_MS), ("INFO", "replication")]
-        if not commands:
+        questions: list[tuple[Argument, ...]] = []
+        if self._unacknowledged or any(call.acknowledge for call in batch):
+            questions = self._durable.questions()
+        if not commands and not questions:
             return
         connection = self._connection
-        connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-        self._deliver(batch, [self._answer() for _ in batch], hold=count is not None)
-        if count is not None:
-            self._read_acknowledgement()
-
-    def _to_wait_for(self, batch: list[Call]) -> int | None:
-        if self._unacknowledged or any(call.acknowledge for call in batch):
-            return self._durable.to_wait_for()
-        return None
+        packed = connection.pack_commands(commands + questions)
+        connection.send_packed_command(packed, check_health=False)
+        self._deliver(batch, [self._answer() for _ in batch], hold=bool(questions))
+        if questions:
+            self._acknowledge([connection.read_response() for _ in questions])
 
     def _answer(self) -> Any:
         """One answer; an error of the server is an answer too, a lost connection is not."""
@@ -241,9 +225,8 @@ class Pipeline:
             call.script, call.sent = None, False
             self._queue.appendleft(call)
 
-    def _read_acknowledgement(self) -> None:
-        written = Written(*(self._connection.read_response() for _ in range(3)))
-        if self._durable.holds(written):
+    def _acknowledge(self, answers: list[Any]) -> None:
+        if self._durable.holds(answers):
             with self._changed:
                 calls, self._unacknowledged = self._unacknowledged, []
             for call in calls:

@@ -64,10 +64,14 @@ class Prober:
                     _log.exception("looking for the primary failed")
             if any(lane.gate.primary is None for lane in self._lanes):
                 self._closed.wait(TROUBLE_INTERVAL_S)
-            elif any(lane.guard.in_doubt for lane in self._lanes):
+            elif self._in_doubt():
                 self._closed.wait(DOUBT_INTERVAL_S)
             else:
                 self._wake.wait(STEADY_INTERVAL_S)
+
+    def _in_doubt(self) -> bool:
+        primaries = (lane.gate.primary for lane in self._lanes)
+        return any(primary is not None and primary.durable.in_doubt for primary in primaries)
 
     def _look(self) -> None:
         troubled = any(lane.gate.primary is None for lane in self._lanes)
@@ -119,6 +123,5 @@ class Prober:
         except (RedisError, OSError, ValueError) as exc:
             raise NotFound(f"{address[0]}:{address[1]} takes no writes: {exc}") from exc
         self._last[lane.tag] = primary
-        lane.guard.begin(address)
         _log.info("primary found", primary=str(primary), waiting=lane.gate.waiting)
         lane.gate.open(primary)

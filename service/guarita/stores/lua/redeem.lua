@@ -26,6 +26,11 @@ if flag(record, USED) then
   return refuse('used', record)
 end
 
+-- A primary was found to lack acknowledged writes: this ticket may have been used in them.
+if created_us(record) <= tonumber(redis.call('HGET', KEYS[2], 'doubted_us') or '0') then
+  return refuse('doubted', record)
+end
+
 -- A primary whose clock is behind may still hold a ticket that is over by its own words.
 if now_ms > ticket_expires_s(record) * 1000 then return refuse('expired', record) end
 count(record_expires_s(record), -1, 0)
