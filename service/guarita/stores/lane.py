@@ -24,6 +24,7 @@ from redis.exceptions import (
 
 from guarita.deadline import Deadline
 from guarita.errors import StoreOutcomeUnknown, StoreUnavailable
+from guarita.stores.base import Acknowledgement
 from guarita.stores.gate import Gate
 from guarita.stores.guard import Guard, Writes
 from guarita.stores.pipeline import Argument, Call, Full, Lost, NotSent, Pipeline
@@ -79,6 +80,26 @@ class Lane:
         self.tag = tag
         self.guard = guard
         self.gate: Gate[Primary] = Gate(max_waiting=max_waiting, on_trouble=on_trouble)
+
+    @property
+    def acknowledgement(self) -> Acknowledgement:
+        """How writes are acknowledged now; asks nobody."""
+        primary, rule = self.gate.primary, self.guard.rule
+        if primary is None:
+            return Acknowledgement(
+                rule.durability.value, "", (), (), self.gate.waiting, self.gate.reason
+            )
+        decision = primary.durable.decision
+        return Acknowledgement(
+            rule.durability.value,
+            str(primary),
+            tuple(f"{host}:{port}" for host, port in sorted(decision.required)),
+            tuple(
+                (f"{host}:{port}", why) for (host, port), why in sorted(decision.left_out.items())
+            ),
+            self.gate.waiting,
+            primary.durable.awaited,
+        )
 
     def write(self, *words: Argument, script: Script | None = None, deadline: Deadline) -> Any:
         """A command or script that ends in a write, sent again where its answer is lost.

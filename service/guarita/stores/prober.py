@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 import structlog
 from redis.exceptions import RedisError
 
+from guarita import metrics
 from guarita.stores.discovery import STEADY_INTERVAL_S, Finder, NotFound
 from guarita.stores.durability import Address
 from guarita.stores.lane import Lane, Primary
@@ -62,12 +63,20 @@ class Prober:
             except Exception:  # noqa: BLE001 - without it requests would wait for ever
                 if not self._closed.is_set():
                     _log.exception("looking for the primary failed")
+            self._tell_metrics()
             if any(lane.gate.primary is None for lane in self._lanes):
                 self._closed.wait(TROUBLE_INTERVAL_S)
             elif self._in_doubt():
                 self._closed.wait(DOUBT_INTERVAL_S)
             else:
                 self._wake.wait(STEADY_INTERVAL_S)
+
+    def _tell_metrics(self) -> None:
+        states = [lane.acknowledgement for lane in self._lanes]
+        metrics.STORE_PRIMARY_KNOWN.set(all(state.primary for state in states))
+        metrics.STORE_REQUIRED.set(min(len(state.required) for state in states))
+        metrics.STORE_LEFT_OUT.set(max(len(state.left_out) for state in states))
+        metrics.STORE_WAITING.set(sum(state.waiting for state in states))
 
     def _in_doubt(self) -> bool:
         primaries = (lane.gate.primary for lane in self._lanes)

@@ -17,6 +17,7 @@ from guarita.deadline import Deadline
 from guarita.errors import StoreOutcomeUnknown, StoreUnavailable
 from guarita.stores import scripts
 from guarita.stores.base import (
+    Acknowledgement,
     Created,
     Grant,
     Record,
@@ -142,6 +143,9 @@ class RedisStore:
     def ping(self, *, deadline: Deadline) -> None:
         for lane in self._lanes:
             lane.write("SET", self._names.probe(lane.tag), "1", "PX", 1000, deadline=deadline)
+
+    def acknowledgements(self) -> tuple[Acknowledgement, ...]:
+        return tuple(dict.fromkeys(lane.acknowledgement for lane in self._lanes))
 
     def close(self) -> None:
         self._on_close()
