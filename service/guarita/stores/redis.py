@@ -28,7 +28,7 @@ from guarita.stores.base import (
 )
 from guarita.stores.lane import Lane
 from guarita.stores.pipeline import Argument
-from guarita.stores.record import created_at_us, pack_grant, unpack_record
+from guarita.stores.record import created_at_us, is_of, pack_grant, split_id, unpack_record
 from guarita.stores.scripts import Script
 
 CLUSTER_TAGS = tuple("0123456789abcdef")
@@ -42,8 +42,8 @@ class KeyNames:
     stats: str
 
     def record(self, id: UUID, tag: str) -> bytes:
-        """The raw id: 20 bytes a ticket shorter than its text."""
-        return f"{self.prefix}{_braced(tag)}".encode() + id.bytes
+        """The bytes of the id, 21 shorter than its text."""
+        return f"{self.prefix}{_braced(tag)}".encode() + split_id(id)[0]
 
     def counters(self, tag: str) -> bytes:
         return f"{self.stats}{_braced(tag)}".encode()
@@ -90,7 +90,8 @@ class RedisStore:
     def open(self, id: UUID, *, deadline: Deadline) -> Record | None:
         lane = self._lane(id.bytes)
         keys = self._keys(lane, id)
-        data = lane.read(len(keys), *keys, script=scripts.OPEN, deadline=deadline)
+        rest = split_id(id)[1]
+        data = lane.read(len(keys), *keys, rest, script=scripts.OPEN, deadline=deadline)
         return self._current(id, data, deadline) if data else None
 
     def redeem(self, redeem: Redeem, *, deadline: Deadline) -> RedeemResult:
@@ -120,7 +121,7 @@ class RedisStore:
     def read(self, id: UUID, *, deadline: Deadline) -> Record | None:
         lane = self._lane(id.bytes)
         data = lane.read("GET", self._names.record(id, lane.tag), deadline=deadline)
-        return self._current(id, data, deadline) if data else None
+        return self._current(id, data, deadline) if data and is_of(id, data) else None
 
     def revoke(self, id: UUID, *, tenant: str | None, deadline: Deadline) -> bool:
         lane = self._lane(id.bytes)
@@ -154,7 +155,8 @@ class RedisStore:
         self, lane: Lane, script: Script, id: UUID, *args: Argument, deadline: Deadline
     ) -> Any:
         keys = self._keys(lane, id)
-        return lane.write(len(keys), *keys, *args, script=script, deadline=deadline)
+        rest = split_id(id)[1]
+        return lane.write(len(keys), *keys, rest, *args, script=script, deadline=deadline)
 
     def _counts(self, lane: Lane, deadline: Deadline) -> Sequence[int]:
         counters, expiring = self._names.counters(lane.tag), self._names.expiring(lane.tag)
