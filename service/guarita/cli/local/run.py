@@ -123,6 +123,10 @@ def run(place: Place, store: StoreKind, application: Application, console: Conso
             welcome(application, console)
             say(console, "Ctrl-C stops everything.")
             _follow(application, console, interrupts)
+    except TopologyError:
+        # Ctrl-C also reaches a node that was forked this moment and has no session of its own yet.
+        if not interrupts.asked:
+            raise
     finally:
         say(console, "Stopping …")
         stop(place, store)
