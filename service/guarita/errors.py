@@ -42,6 +42,7 @@ class Reason(StrEnum):
     USED = "used"  # redeemed before, by another attempt or after the replay window
     EXPIRED = "expired"
     REVOKED = "revoked"
+    DOUBTED = "doubted"  # from before a loss of acknowledged writes
     BAD_TOKEN = "bad_token"  # not a session token of this installation
     MISSING = "missing"  # no credential was sent
 

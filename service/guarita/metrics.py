@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 from prometheus_client.multiprocess import MultiProcessCollector
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
@@ -22,6 +29,30 @@ TICKETS_CREATED = Counter("guarita_tickets_created", "Tickets created, repeats i
 REDEEMS = Counter("guarita_redeems", "Redeems by how they ended.", ["outcome"])
 VERIFIES = Counter("guarita_verifies", "Session tokens asked about, by the answer.", ["outcome"])
 STORE_ERRORS = Counter("guarita_store_errors", "Requests the store failed.", ["kind"])
+STORE_PRIMARY_KNOWN = Gauge(
+    "guarita_store_primary_known",
+    "1 while every primary is known and takes writes.",
+    multiprocess_mode="livemin",
+)
+STORE_REQUIRED = Gauge(
+    "guarita_store_required_replicas",
+    "Replicas that must have a write before it is acknowledged.",
+    multiprocess_mode="livemin",
+)
+STORE_LEFT_OUT = Gauge(
+    "guarita_store_left_out_replicas",
+    "Replicas that are down by the word of the Sentinels and need not have a write.",
+    multiprocess_mode="livemax",
+)
+STORE_WAITING = Gauge(
+    "guarita_store_waiting_requests",
+    "Requests that wait for a primary.",
+    multiprocess_mode="livesum",
+)
+STORE_LOSSES = Counter(
+    "guarita_store_losses",
+    "Primaries found to lack acknowledged writes: older tickets are refused.",
+)
 FORWARDS = Counter("guarita_forwards", "Requests passed to another region.", ["outcome"])
 
 

@@ -136,6 +136,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "control_socket_disable": True,
             "proc_name": "guarita",
             "worker_exit": self._close,
+            "child_exit": _forget_metrics,
         }
         for name, value in options.items():
             self.cfg.set(name, value)
@@ -149,6 +150,13 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def _close(self, _server: object, _worker: object) -> None:
         if self._sessions is not None:
             self._sessions.store.close()
+
+
+def _forget_metrics(_server: object, worker: Any) -> None:
+    """Gauges are of living workers only."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 class Log(Logger):  # type: ignore[misc]

@@ -23,7 +23,14 @@ def gate_with(max_waiting: int = 100) -> tuple[Gate[str], list[str]]:
 def test_an_open_gate_lets_through_at_once():
     gate, _ = gate_with()
     gate.open("one")
-    assert gate.enter(Deadline.after(0)) == "one"
+    assert gate.enter(Deadline.after(5)) == "one"
+
+
+def test_an_open_gate_refuses_who_comes_too_late():
+    gate, _ = gate_with()
+    gate.open("one")
+    with pytest.raises(StoreUnavailable, match="deadline"):
+        gate.enter(Deadline.after(0))
 
 
 def test_a_closed_gate_refuses_at_the_deadline_and_says_why():

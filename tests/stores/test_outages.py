@@ -228,17 +228,17 @@ class Load:
 
 def test_a_planned_switch_of_the_primary_fails_no_caller(sentinel, opened):
     store = opened(settings_for(sentinel))
-    load = Load(store)
+    # Sentinel alone takes its time to make the old primary a replica, which must have each write.
+    load = Load(store, deadline_s=60)
     eventually(lambda: load.admitted > 20)
     old = sentinel.primary()
     with sentinel.client(sentinel.sentinels[0]) as client:
         eventually(lambda: client.execute_command("SENTINEL FAILOVER guarita"))
     sentinel.wait_new_primary(old)
     seen = load.admitted
-    eventually(lambda: load.admitted > seen + 20, within_s=20)
+    eventually(lambda: load.admitted > seen + 20, within_s=60)
     load.stop()
-    errors = [each for each in load.failures if isinstance(each, Exception)]
-    assert errors == []
+    assert load.failures == []
 
 
 @pytest.mark.parametrize("fault", ["kill", "pause"])
@@ -251,8 +251,7 @@ def test_a_lost_primary_fails_no_caller(sentinel, opened, fault):
     seen = load.admitted
     eventually(lambda: load.admitted > seen + 20, within_s=20)
     load.stop()
-    errors = [each for each in load.failures if isinstance(each, Exception)]
-    assert errors == []
+    assert load.failures == []
 
 
 def test_a_minority_of_sentinels_names_nobody(sentinel, opened):
@@ -311,7 +310,7 @@ def test_a_lost_primary_of_a_cluster_fails_no_caller(cluster, opened):
     seen = load.admitted
     eventually(lambda: load.admitted > seen + 50, within_s=20)
     load.stop()
-    assert [each for each in load.failures if isinstance(each, Exception)] == []
+    assert load.failures == []
 
 
 def test_a_changed_password_is_read_again(standalone, opened, tmp_path):

@@ -12,7 +12,7 @@ import redis
 from guarita.deadline import Deadline
 from guarita.stores import scripts
 from guarita.stores.base import Status
-from guarita.stores.record import unpack_record
+from guarita.stores.record import split_id, unpack_record
 from guarita.stores.redis import KeyNames, RedisStore
 from guarita.topology.local import LocalStandalone
 
@@ -58,7 +58,8 @@ class Filler:
             with self._client.pipeline(transaction=False) as pipeline:
                 for id, args in calls[start : start + 2000]:
                     keys = (self._names.record(id, ""), counters, expiring)
-                    pipeline.execute_command("EVALSHA", script.sha1, 3, *keys, *args)
+                    rest = split_id(id)[1]
+                    pipeline.execute_command("EVALSHA", script.sha1, 3, *keys, rest, *args)
                 pipeline.execute()
 
 

@@ -112,6 +112,7 @@ class Tls:
                 "tls": chosen,
             },
             "data": {"tls": chosen},
+            "durability": "fast",  # there is no replica
         }
         if topology == "standalone":
             del store["sentinel"]

@@ -56,7 +56,7 @@ def _add_routes(app: App, desk: Desk, metrics_dir: Path | None) -> None:
     app.add_route("/client/{name}", Asset())
     app.add_route("/livez", Live())
     app.add_route("/readyz", Live())
-    app.add_route("/healthz/deep", DeepHealth(desk.sessions))
+    app.add_route("/healthz/deep", DeepHealth(desk))
     app.add_route("/metrics", Metrics(metrics_dir))
     app.add_route("/openapi.json", OpenApi())
 

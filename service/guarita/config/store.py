@@ -46,6 +46,14 @@ class Topology(StrEnum):
     CLUSTER = "cluster"
 
 
+class Durability(StrEnum):
+    """Who must have a write before it is acknowledged."""
+
+    STRICT = "strict"
+    BALANCED = "balanced"
+    FAST = "fast"
+
+
 class TlsSettings(Section):
     """TLS to the servers. Certificates are always checked against the authorities."""
 
@@ -118,6 +126,12 @@ class StoreSettings(Section):
 
     topology: Topology = Topology.STANDALONE
     """`memory` keeps tickets in the process: for development, with one worker."""
+    durability: Durability = Durability.BALANCED
+    """Who must have a write before it is acknowledged: every replica that could be promoted
+    (`balanced`), every data node always (`strict`), nobody but the primary (`fast`)."""
+    data_nodes: Addresses = ()
+    """Every data node as the servers announce it, `host:port`; `strict` requires these, and
+    without them those that were ever seen."""
     deadline_s: Seconds = 10.0
     """Seconds that one request may wait for the store, retries and failover included."""
     max_waiting: Whole = Field(10_000, ge=1)

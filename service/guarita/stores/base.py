@@ -65,6 +65,7 @@ class Redeemed(StrEnum):
     USED = "used"  # another attempt, or the same one too late
     EXPIRED = "expired"
     REVOKED = "revoked"
+    DOUBTED = "doubted"  # from before a loss of acknowledged writes: it may have been used in them
     UNKNOWN = "unknown"
 
 
@@ -104,6 +105,18 @@ class Status:
     def active_sessions(self) -> int:
         """Tickets that can still be redeemed."""
         return self.total_sessions - self.used_sessions
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """Who must have a write before it is acknowledged, and why, for people and metrics."""
+
+    durability: str
+    primary: str  # host:port; empty while none is known
+    required: tuple[str, ...]
+    left_out: tuple[tuple[str, str], ...]  # node and reason
+    waiting: int  # requests that wait for a primary
+    trouble: str  # why they wait, or why the last writes are not acknowledged; empty if all is well
 
 
 class Store(Protocol):
@@ -147,6 +160,9 @@ class Store(Protocol):
 
     def ping(self, *, deadline: Deadline) -> None:
         """Return if the store can be written to now; raise `StoreError` otherwise."""
+
+    def acknowledgements(self) -> tuple[Acknowledgement, ...]:
+        """How writes are acknowledged now, for each primary; asks nobody."""
 
     def close(self) -> None:
         """Give back connections and threads; safe to call twice."""

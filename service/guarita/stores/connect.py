@@ -8,18 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import redis
+import structlog
 from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
 from redis.exceptions import ReadOnlyError
 from redis.retry import Retry
 
 from guarita.config import Credentials, SessionSettings, StoreSettings, Topology
+from guarita.metrics import STORE_LOSSES
 from guarita.stores.base import Store
-from guarita.stores.discovery import Address, ClusterSlots, Finder, FixedPrimary, SentinelMajority
+from guarita.stores.cluster import ClusterNodes
+from guarita.stores.discovery import Finder, FixedPrimary
+from guarita.stores.durability import Address
+from guarita.stores.guard import TALLIES, Guard, History, Rule, Writes
 from guarita.stores.lane import Lane, Primary
 from guarita.stores.memory import MemoryStore
+from guarita.stores.pipeline import Argument, Pipeline
 from guarita.stores.prober import Prober
 from guarita.stores.redis import CLUSTER_TAGS, KeyNames, RedisStore
+from guarita.stores.scripts import ALL
+from guarita.stores.sentinel import SentinelMajority
+
+_log = structlog.get_logger("guarita.stores")
 
 
 def open_store(
@@ -34,16 +44,21 @@ def open_store(
     names = KeyNames(sessions.key_prefix, sessions.stats_key)
     tags = CLUSTER_TAGS if store.topology is Topology.CLUSTER else ("",)
 
-    def open_primary(address: Address, tag: str) -> Primary:
-        return _open_primary(store, address, names.probe(tag))
+    def open_primary(address: Address, lane: Lane) -> Primary:
+        return _open_primary(store, address, lane, names.probe(lane.tag))
 
     prober = Prober(_finder(store), open_primary)
+    rule = Rule(
+        store.durability,
+        frozenset((node.host, node.port) for node in store.data_nodes),
+        watched=store.topology is not Topology.STANDALONE,
+        may_stand_alone=store.topology is Topology.CLUSTER,
+    )
     lanes = [
         Lane(
             tag,
             max_waiting=store.max_waiting,
-            max_connections=store.max_connections,
-            io_timeout_s=store.io_timeout_s,
+            guard=Guard(rule, names.counters(tag), on_doubt=prober.wake),
             on_trouble=prober.wake,
         )
         for tag in tags
@@ -65,14 +80,14 @@ def _finder(store: StoreSettings) -> Finder:
         return SentinelMajority(clients, sentinel.primary_name, patience_s=patience_s)
     if store.topology is Topology.CLUSTER:
         nodes = [(node.host, node.port) for node in store.cluster.nodes]
-        return ClusterSlots(
+        return ClusterNodes(
             lambda node: _client(node, store.data, store.connect_timeout_s, store.io_timeout_s),
             nodes,
         )
     return FixedPrimary((store.standalone.host, store.standalone.port))
 
 
-def _open_primary(store: StoreSettings, address: Address, probe_key: bytes) -> Primary:
+def _open_primary(store: StoreSettings, address: Address, lane: Lane, probe_key: bytes) -> Primary:
     """Connects and writes: a node may answer and still take no writes (min-replicas, disk full)."""
     pool = _pool(
         address,
@@ -82,8 +97,59 @@ def _open_primary(store: StoreSettings, address: Address, probe_key: bytes) -> P
         db=store.data.db,
         redis_connect_func=_connect_to_primary,
     )
-    redis.Redis(connection_pool=pool).set(probe_key, "1", px=1000)
-    return Primary(*address, pool)
+    connections = [_connected(pool, probe_key) for _ in range(2)]
+    _look_for_loss(connections[0], lane.guard, f"{address[0]}:{address[1]}")
+    durable = Writes(lane.guard, address)
+
+    def on_end(reason: str) -> None:
+        lane.gate.close(primary, f"the connection to {primary} ended: {reason}")
+
+    writes, reads = (
+        Pipeline(each, durable, most_queued=store.max_waiting, on_end=on_end, name="guarita-io")
+        for each in connections
+    )
+    primary = Primary(address, durable, writes, reads)
+    return primary
+
+
+def _connected(pool: redis.ConnectionPool, probe_key: bytes) -> Any:
+    """A connection that has written and has taught the server the scripts."""
+    connection: Any = pool.make_connection()
+    connection.connect()
+    commands: list[tuple[Argument, ...]] = [("SCRIPT", "LOAD", each.text) for each in ALL]
+    commands.append(("SET", probe_key, "1", "PX", 1000))
+    try:
+        _exchange(connection, commands)
+    except BaseException:
+        connection.disconnect()
+        raise
+    return connection
+
+
+def _look_for_loss(connection: Any, guard: Guard, primary: str) -> None:
+    """Where this primary lacks what was acknowledged, no ticket from before is redeemed any more.
+
+    It is written to the store itself, so that every process refuses them; in doubt none is
+    admitted twice.
+    """
+    questions: list[Argument] = ["HMGET", guard.counters, *TALLIES]
+    replication, tallies, clock = _exchange(
+        connection, [("INFO", "replication"), tuple(questions), ("TIME",)]
+    )
+    lack = guard.loss_in(History.read(replication, tallies))
+    if lack is None:
+        return
+    now_us = int(clock[0]) * 1_000_000 + int(clock[1])
+    _exchange(connection, [("HSET", guard.counters, "doubted_us", now_us)])
+    guard.start_anew()
+    STORE_LOSSES.inc()
+    _log.error("acknowledged writes are lost", primary=primary, reason=lack)
+
+
+def _exchange(connection: Any, commands: list[tuple[Argument, ...]]) -> list[Any]:
+    packed = connection.pack_commands(commands)
+    connection.send_packed_command(packed, check_health=False)
+    return [connection.read_response() for _ in commands]
 
 
 def _client(

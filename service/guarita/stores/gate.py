@@ -55,7 +55,11 @@ class Gate(Generic[P]):
         Raises `StoreUnavailable` past the deadline, or at once where too many wait already.
         """
         primary = self._primary
-        return primary if primary is not None else self._wait(deadline)
+        if primary is None:
+            return self._wait(deadline)
+        if deadline.passed:
+            raise StoreUnavailable("the deadline has passed")
+        return primary
 
     def close(self, primary: P, reason: str) -> None:
         """Hold requests, if `primary` is still the one they are sent to."""

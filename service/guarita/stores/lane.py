@@ -1,4 +1,4 @@
-"""The way to one primary: sends commands, and is the only layer that holds and retries.
+"""The way to one primary: the only layer that holds and retries.
 
 redis-py's own retries are off: with them a call hangs for seconds on a dead primary and then
 fails on the old address. Everything sent through a lane is safe to repeat, so what was lost on
@@ -7,13 +7,9 @@ the way is sent again, to whoever is primary then, until the caller's deadline.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
-import redis
 from redis.exceptions import (
     AskError,
     BusyLoadingError,
@@ -21,31 +17,32 @@ from redis.exceptions import (
     MasterDownError,
     MovedError,
     NoPermissionError,
-    NoScriptError,
     ReadOnlyError,
-    RedisError,
     ResponseError,
     TryAgainError,
-)
-from redis.exceptions import (
-    TimeoutError as NoAnswer,
 )
 
 from guarita.deadline import Deadline
 from guarita.errors import StoreOutcomeUnknown, StoreUnavailable
+from guarita.stores.base import Acknowledgement
 from guarita.stores.gate import Gate
+from guarita.stores.guard import Guard, Writes
+from guarita.stores.pipeline import Argument, Call, Full, Lost, NotSent, Pipeline
 from guarita.stores.scripts import Script
 
-Argument = bytes | str | int
 
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Primary:
-    """A node that was found to be primary, with connections to it. Compared by identity."""
+    """A node that was found to be primary, with the pipelines to it. Compared by identity."""
 
-    host: str
-    port: int
-    pool: redis.ConnectionPool
+    __slots__ = ("durable", "host", "port", "reads", "writes")
+
+    def __init__(
+        self, address: tuple[str, int], durable: Writes, writes: Pipeline, reads: Pipeline
+    ) -> None:
+        self.host, self.port = address
+        self.durable = durable
+        self.writes = writes
+        self.reads = reads  # of their own, so that no read waits behind a WAIT
 
     @property
     def address(self) -> tuple[str, int]:
@@ -54,20 +51,10 @@ class Primary:
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
-
-class _NotApplied(Exception):
-    """The command certainly had no effect, and may have one elsewhere or later."""
-
-
-class _PerhapsApplied(Exception):
-    """The command was sent and its answer lost.
-
-    `impatient` where the caller's deadline came first: that says nothing about the primary.
-    """
-
-    def __init__(self, text: str, *, impatient: bool) -> None:
-        super().__init__(text)
-        self.impatient = impatient
+    def end(self, reason: str) -> None:
+        """Give every caller in flight its error now, and close the connections."""
+        self.writes.end(reason)
+        self.reads.end(reason)
 
 
 # Answers of a node that is not (or not yet, or no longer) the primary that takes writes.
@@ -88,109 +75,80 @@ class Lane:
     """Sends commands to one primary at a time. Safe for threads and greenlets."""
 
     def __init__(
-        self,
-        tag: str,
-        *,
-        max_waiting: int,
-        max_connections: int,
-        io_timeout_s: float,
-        on_trouble: Callable[[], None],
+        self, tag: str, *, max_waiting: int, guard: Guard, on_trouble: Callable[[], None]
     ) -> None:
         self.tag = tag
+        self.guard = guard
         self.gate: Gate[Primary] = Gate(max_waiting=max_waiting, on_trouble=on_trouble)
-        self._places = threading.BoundedSemaphore(max_connections)
-        self._io_timeout_s = io_timeout_s
 
-    def run(
-        self, script: Script, keys: Sequence[bytes], args: Sequence[Argument], deadline: Deadline
-    ) -> Any:
-        """Run a script on the primary, and again where its answer is lost."""
-        tail = (len(keys), *keys, *args)
-        return self._until_answered(
-            lambda connection: _call_script(connection, script, tail), deadline
+    @property
+    def acknowledgement(self) -> Acknowledgement:
+        """How writes are acknowledged now; asks nobody."""
+        primary, rule = self.gate.primary, self.guard.rule
+        if primary is None:
+            return Acknowledgement(
+                rule.durability.value, "", (), (), self.gate.waiting, self.gate.reason
+            )
+        decision = primary.durable.decision
+        return Acknowledgement(
+            rule.durability.value,
+            str(primary),
+            tuple(f"{host}:{port}" for host, port in sorted(decision.required)),
+            tuple(
+                (f"{host}:{port}", why) for (host, port), why in sorted(decision.left_out.items())
+            ),
+            self.gate.waiting,
+            primary.durable.awaited,
         )
 
-    def command(self, *words: Argument, deadline: Deadline) -> Any:
-        """Send one command that is safe to repeat."""
-        return self._until_answered(lambda connection: connection(*words), deadline)
+    def write(self, *words: Argument, script: Script | None = None, deadline: Deadline) -> Any:
+        """A command or script that ends in a write, sent again where its answer is lost.
 
-    def _until_answered(self, ask: Callable[[_Connection], Any], deadline: Deadline) -> Any:
-        sent: _PerhapsApplied | None = None
+        Returns when everybody who must have the write has it.
+        """
+        return self._until_answered(
+            lambda: Call(words, script=script, acknowledge=True, deadline=deadline), deadline
+        )
+
+    def read(self, *words: Argument, script: Script | None = None, deadline: Deadline) -> Any:
+        """A command or script whose effect nobody relies on, sent again where it is lost."""
+        return self._until_answered(lambda: Call(words, script=script, deadline=deadline), deadline)
+
+    def _until_answered(self, make: Callable[[], Call], deadline: Deadline) -> Any:
+        lost: Lost | None = None
         while True:
             try:
                 primary = self.gate.enter(deadline)
-                return self._ask(primary, ask, deadline)
+                return self._ask(primary, make())
             except StoreUnavailable as exc:
-                if sent is None:
+                if lost is None:
                     raise
-                raise StoreOutcomeUnknown(f"an answer was lost: {exc}") from sent
-            except _NotApplied as exc:
+                raise StoreOutcomeUnknown(f"{lost}; since then: {exc}") from lost
+            except Lost as exc:
+                lost = exc
+                if exc.late:
+                    awaited = primary.durable.awaited
+                    raise StoreOutcomeUnknown(f"{exc}; {awaited}" if awaited else str(exc)) from exc
                 self.gate.close(primary, str(exc))
-            except _PerhapsApplied as exc:
-                if exc.impatient:
-                    raise StoreOutcomeUnknown(f"no time is left: {exc}") from exc
-                sent = exc
-                self.gate.close(primary, str(exc))
+            except NotSent as exc:
+                if not exc.late:
+                    self.gate.close(primary, str(exc))
 
-    def _ask(self, primary: Primary, ask: Callable[[_Connection], Any], deadline: Deadline) -> Any:
-        if not self._places.acquire(timeout=deadline.remaining_s):
-            raise StoreUnavailable("every connection to the store was in use until the deadline")
+    def _ask(self, primary: Primary, call: Call) -> Any:
+        pipeline = primary.writes if call.acknowledge else primary.reads
         try:
-            with _connection(primary, self._io_timeout_s, deadline) as connection:
-                return ask(connection)
-        finally:
-            self._places.release()
-
-
-@dataclass(frozen=True, slots=True)
-class _Connection:
-    """One connection of the pool, for as long as one answer may take."""
-
-    primary: Primary
-    raw: Any
-    timeout_s: float
-    deadline: Deadline
-
-    def __call__(self, *words: Argument) -> Any:
-        patience_s = min(self.timeout_s, self.deadline.remaining_s)
-        try:
-            self.raw.send_command(*words, check_health=False)
-            return self.raw.read_response(timeout=patience_s)
-        except NoScriptError:
-            raise
+            return pipeline.ask(call)
+        except Full as exc:
+            raise StoreUnavailable(str(exc)) from exc
         except _REFUSALS as exc:
-            raise _NotApplied(f"{self.primary} refused: {exc}") from exc
+            self._refused(primary, exc)
         except ResponseError as exc:
-            if str(exc).startswith(_REFUSAL_CODES):
-                raise _NotApplied(f"{self.primary} refused: {exc}") from exc
-            # A script that failed half-way: what it did so far stays (Redis has no rollback).
-            raise StoreOutcomeUnknown(f"{self.primary} answered: {exc}") from exc
-        except (RedisError, OSError) as exc:
-            raise _PerhapsApplied(
-                f"the answer of {self.primary} was lost: {exc}",
-                impatient=isinstance(exc, NoAnswer) and patience_s < self.timeout_s,
-            ) from exc
+            if not str(exc).startswith(_REFUSAL_CODES):
+                # A script that failed half-way: what it did so far stays (there is no rollback).
+                raise StoreOutcomeUnknown(f"{primary} answered: {exc}") from exc
+            self._refused(primary, exc)
 
-
-@contextmanager
-def _connection(primary: Primary, timeout_s: float, deadline: Deadline) -> Iterator[_Connection]:
-    """A connection that is closed unless its last answer was read whole."""
-    try:
-        raw: Any = primary.pool.get_connection()
-    except (RedisError, OSError) as exc:
-        raise _NotApplied(f"no connection to {primary}: {exc}") from exc
-    try:
-        yield _Connection(primary, raw, timeout_s, deadline)
-    except BaseException:
-        raw.disconnect()
-        raise
-    finally:
-        primary.pool.release(raw)
-
-
-def _call_script(connection: _Connection, script: Script, tail: tuple[Argument, ...]) -> Any:
-    try:
-        return connection("EVALSHA", script.sha1, *tail)
-    except NoScriptError:
-        # Scripts are not replicated: a new primary has not seen this one (Redis, EVAL intro).
-        return connection("EVAL", script.text, *tail)
+    def _refused(self, primary: Primary, exc: Exception) -> None:
+        reason = f"{primary} refused: {exc}"
+        self.gate.close(primary, reason)
+        raise NotSent(reason) from exc

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from guarita.deadline import Deadline
 from guarita.stores.base import (
+    Acknowledgement,
     Created,
     Grant,
     Record,
@@ -124,6 +125,9 @@ class MemoryStore:
 
     def ping(self, *, deadline: Deadline) -> None:
         return
+
+    def acknowledgements(self) -> tuple[Acknowledgement, ...]:
+        return ()
 
     def close(self) -> None:
         return

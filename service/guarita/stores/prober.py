@@ -10,10 +10,13 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 import structlog
 from redis.exceptions import RedisError
 
-from guarita.stores.discovery import STEADY_INTERVAL_S, Address, Finder, NotFound
+from guarita import metrics
+from guarita.stores.discovery import STEADY_INTERVAL_S, Finder, NotFound
+from guarita.stores.durability import Address
 from guarita.stores.lane import Lane, Primary
 
 TROUBLE_INTERVAL_S = 0.05
+DOUBT_INTERVAL_S = 0.1  # a reading of all watchers, while somebody who must have a write has not
 
 _log = structlog.get_logger("guarita.stores")
 
@@ -21,7 +24,7 @@ _log = structlog.get_logger("guarita.stores")
 class Prober:
     """Opens the gates of lanes whose primary is found and takes writes; wakes on trouble."""
 
-    def __init__(self, finder: Finder, open_primary: Callable[[Address, str], Primary]) -> None:
+    def __init__(self, finder: Finder, open_primary: Callable[[Address, Lane], Primary]) -> None:
         self._finder = finder
         self._open_primary = open_primary
         self._lanes: Sequence[Lane] = ()
@@ -50,7 +53,7 @@ class Prober:
         self._finder.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
         for primary in self._last.values():
-            primary.pool.disconnect()
+            primary.end("the store was closed")
 
     def _run(self) -> None:
         while not self._closed.is_set():
@@ -60,20 +63,37 @@ class Prober:
             except Exception:  # noqa: BLE001 - without it requests would wait for ever
                 if not self._closed.is_set():
                     _log.exception("looking for the primary failed")
+            self._tell_metrics()
             if any(lane.gate.primary is None for lane in self._lanes):
                 self._closed.wait(TROUBLE_INTERVAL_S)
+            elif self._in_doubt():
+                self._closed.wait(DOUBT_INTERVAL_S)
             else:
                 self._wake.wait(STEADY_INTERVAL_S)
 
+    def _tell_metrics(self) -> None:
+        states = [lane.acknowledgement for lane in self._lanes]
+        metrics.STORE_PRIMARY_KNOWN.set(all(state.primary for state in states))
+        metrics.STORE_REQUIRED.set(min(len(state.required) for state in states))
+        metrics.STORE_LEFT_OUT.set(max(len(state.left_out) for state in states))
+        metrics.STORE_WAITING.set(sum(state.waiting for state in states))
+
+    def _in_doubt(self) -> bool:
+        primaries = (lane.gate.primary for lane in self._lanes)
+        return any(primary is not None and primary.durable.in_doubt for primary in primaries)
+
     def _look(self) -> None:
+        troubled = any(lane.gate.primary is None for lane in self._lanes)
         try:
-            primary_of = self._finder.find()
+            finding = self._finder.find(urgent=troubled)
         except NotFound as exc:
             self._explain(self._lanes, str(exc))
             return
         for lane in self._lanes:
             try:
-                self._settle(lane, primary_of(lane.tag))
+                if round := finding.round_of(lane.tag):
+                    lane.guard.observe(round)
+                self._settle(lane, finding.primary_of(lane.tag))
             except NotFound as exc:
                 self._explain([lane], str(exc))
 
@@ -94,12 +114,12 @@ class Prober:
                 return
             lane.gate.close(current, f"the primary is {address[0]}:{address[1]} now")
         if last := self._last.pop(lane.tag, None):
-            last.pool.disconnect(inuse_connections=False)
+            last.end(lane.gate.reason)
             _log.warning("primary lost", primary=str(last), reason=lane.gate.reason)
         asked, probe = self._probes.get(lane.tag, (None, None))
         if probe is None or asked != address:
             # In a thread of its own: a frozen node must not keep us from hearing of the next one.
-            probe = self._executor.submit(self._open_primary, address, lane.tag)
+            probe = self._executor.submit(self._open_primary, address, lane)
             self._probes[lane.tag] = (address, probe)
             wait([probe], TROUBLE_INTERVAL_S)
         if probe.done():

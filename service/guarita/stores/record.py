@@ -23,6 +23,18 @@ def unpack_grant(data: bytes) -> Grant:
     return Grant(*data.decode().split("\n")) if data else Grant()
 
 
+def split_id(id: UUID) -> tuple[bytes, int]:
+    """A UUIDv4 without its six fixed bits, as 15 bytes for the key and two bits for the record."""
+    high, low = id.int >> 80, id.int & (1 << 62) - 1
+    random = (high << 12 | id.int >> 64 & 0xFFF) << 62 | low
+    return (random >> 2).to_bytes(15), random & 3
+
+
+def is_of(id: UUID, data: bytes) -> bool:
+    """Whether this record is that of the id, and not of one that shares its key."""
+    return data[0] >> 4 == split_id(id)[1]
+
+
 def created_at_us(data: bytes) -> int:
     return int.from_bytes(data[1:8])
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 from guarita.deadline import Deadline
+from guarita.errors import StoreOutcomeUnknown, StoreUnavailable
 from guarita.stores import scripts
 from guarita.stores.base import (
+    Acknowledgement,
     Created,
     Grant,
     Record,
@@ -23,8 +26,10 @@ from guarita.stores.base import (
     RedeemResult,
     Status,
 )
-from guarita.stores.lane import Argument, Lane
-from guarita.stores.record import created_at_us, pack_grant, unpack_record
+from guarita.stores.lane import Lane
+from guarita.stores.pipeline import Argument
+from guarita.stores.record import created_at_us, is_of, pack_grant, split_id, unpack_record
+from guarita.stores.scripts import Script
 
 CLUSTER_TAGS = tuple("0123456789abcdef")
 
@@ -37,8 +42,8 @@ class KeyNames:
     stats: str
 
     def record(self, id: UUID, tag: str) -> bytes:
-        """The raw id: 20 bytes a ticket shorter than its text."""
-        return f"{self.prefix}{_braced(tag)}".encode() + id.bytes
+        """The bytes of the id, 21 shorter than its text."""
+        return f"{self.prefix}{_braced(tag)}".encode() + split_id(id)[0]
 
     def counters(self, tag: str) -> bytes:
         return f"{self.stats}{_braced(tag)}".encode()
@@ -78,43 +83,50 @@ class RedisStore:
         if len(self._lanes) > 1 and max_sessions > 0:
             most = -1 if self.status(deadline=deadline).total_sessions >= max_sessions else 0
         lane = self._lane(id.bytes)
-        answer = lane.run(
-            scripts.CREATE, self._keys(lane, id), [ttl_s, most, pack_grant(grant)], deadline
-        )
+        words = (ttl_s, most, pack_grant(grant))
+        answer = self._write(lane, scripts.CREATE, id, *words, deadline=deadline)
         return Created(answer.decode())
 
     def open(self, id: UUID, *, deadline: Deadline) -> Record | None:
         lane = self._lane(id.bytes)
-        data = lane.run(scripts.OPEN, self._keys(lane, id), [], deadline)
+        keys = self._keys(lane, id)
+        rest = split_id(id)[1]
+        data = lane.read(len(keys), *keys, rest, script=scripts.OPEN, deadline=deadline)
         return self._current(id, data, deadline) if data else None
 
     def redeem(self, redeem: Redeem, *, deadline: Deadline) -> RedeemResult:
         lane = self._lane(redeem.id.bytes)
-        args: list[Argument] = [
+        answer = self._write(
+            lane,
+            scripts.REDEEM,
+            redeem.id,
             redeem.attempt_sha256,
             redeem.token_sha256,
             redeem.session_ttl_s,
             redeem.replay_window_s,
             int(redeem.revoke_on_replay),
-        ]
-        answer = lane.run(scripts.REDEEM, self._keys(lane, redeem.id), args, deadline)
+            deadline=deadline,
+        )
         outcome = Redeemed(answer[0].decode())
         if outcome is Redeemed.UNKNOWN:
             return RedeemResult(outcome, None)
-        record = self._current(redeem.id, answer[1], deadline)
+        try:
+            record = self._current(redeem.id, answer[1], deadline)
+        except StoreUnavailable as exc:
+            raise StoreOutcomeUnknown(f"the ticket was changed, but then: {exc}") from exc
         if record.revoked and outcome in (Redeemed.ADMITTED, Redeemed.REPLAYED):
             outcome = Redeemed.REVOKED
         return RedeemResult(outcome, record)
 
     def read(self, id: UUID, *, deadline: Deadline) -> Record | None:
         lane = self._lane(id.bytes)
-        data = lane.command("GET", self._names.record(id, lane.tag), deadline=deadline)
-        return self._current(id, data, deadline) if data else None
+        data = lane.read("GET", self._names.record(id, lane.tag), deadline=deadline)
+        return self._current(id, data, deadline) if data and is_of(id, data) else None
 
     def revoke(self, id: UUID, *, tenant: str | None, deadline: Deadline) -> bool:
         lane = self._lane(id.bytes)
-        args = ["0", ""] if tenant is None else ["1", tenant]
-        return bool(lane.run(scripts.REVOKE, self._keys(lane, id), args, deadline))
+        words = ("0", "") if tenant is None else ("1", tenant)
+        return bool(self._write(lane, scripts.REVOKE, id, *words, deadline=deadline))
 
     def revoke_subject(self, tenant: str, subject: str, *, ttl_s: int, deadline: Deadline) -> None:
         """Sets a mark that is compared with the creation of each record of the subject.
@@ -123,7 +135,7 @@ class RedisStore:
         that difference is taken for older or younger than it is.
         """
         lane, mark = self._mark(tenant, subject)
-        lane.run(scripts.REVOKE_SUBJECT, [mark], [ttl_s], deadline)
+        lane.write(1, mark, ttl_s, script=scripts.REVOKE_SUBJECT, deadline=deadline)
 
     def status(self, *, deadline: Deadline) -> Status:
         counts = [self._counts(lane, deadline) for lane in self._lanes]
@@ -131,15 +143,27 @@ class RedisStore:
 
     def ping(self, *, deadline: Deadline) -> None:
         for lane in self._lanes:
-            lane.command("SET", self._names.probe(lane.tag), "1", "PX", 1000, deadline=deadline)
+            lane.write("SET", self._names.probe(lane.tag), "1", "PX", 1000, deadline=deadline)
+
+    def acknowledgements(self) -> tuple[Acknowledgement, ...]:
+        return tuple(dict.fromkeys(lane.acknowledgement for lane in self._lanes))
 
     def close(self) -> None:
         self._on_close()
 
+    def _write(
+        self, lane: Lane, script: Script, id: UUID, *args: Argument, deadline: Deadline
+    ) -> Any:
+        keys = self._keys(lane, id)
+        rest = split_id(id)[1]
+        return lane.write(len(keys), *keys, rest, *args, script=script, deadline=deadline)
+
     def _counts(self, lane: Lane, deadline: Deadline) -> Sequence[int]:
         counters, expiring = self._names.counters(lane.tag), self._names.expiring(lane.tag)
         keys = [counters, counters, expiring]  # no record: its place in the scripts stays filled
-        counts: Sequence[int] = lane.run(scripts.STATUS, keys, [], deadline)
+        counts: Sequence[int] = lane.read(
+            len(keys), *keys, script=scripts.STATUS, deadline=deadline
+        )
         return counts
 
     def _current(self, id: UUID, data: bytes, deadline: Deadline) -> Record:
@@ -148,7 +172,7 @@ class RedisStore:
         if record.revoked or not record.grant.subject:
             return record
         lane, key = self._mark(record.grant.tenant, record.grant.subject)
-        mark = lane.command("GET", key, deadline=deadline)
+        mark = lane.read("GET", key, deadline=deadline)
         return replace(record, revoked=mark is not None and created_at_us(data) <= int(mark))
 
     def _mark(self, tenant: str, subject: str) -> tuple[Lane, bytes]:

@@ -29,3 +29,5 @@ REDEEM = Script.load("redeem")
 REVOKE = Script.load("revoke")
 STATUS = Script.load("status")
 REVOKE_SUBJECT = Script.load("revoke_subject", shared=False)
+
+ALL = (CREATE, OPEN, REDEEM, REVOKE, STATUS, REVOKE_SUBJECT)

@@ -1,17 +1,20 @@
--- ARGV: ttl in seconds, most live records (0: no limit, -1: none may be added), grant.
+-- ARGV: rest of the id, ttl in seconds, most live records (0: no limit, -1: none may be added), grant.
 -- Returns new | repeated | conflict | full. Only `new` changes anything.
-local existing = redis.call('GET', KEYS[1])
+local existing, is_another = fetch()
+if is_another then return 'conflict' end
 if existing then
   local from = flag(existing, USED) and SESSION or TICKET
-  return string.sub(existing, from + 1) == ARGV[3] and 'repeated' or 'conflict'
+  tally('total_repeated')
+  return string.sub(existing, from + 1) == ARGV[4] and 'repeated' or 'conflict'
 end
 sweep()
-local most = tonumber(ARGV[2])
+local most = tonumber(ARGV[3])
 if most < 0 or (most > 0 and tonumber(redis.call('HGET', KEYS[2], 'live') or '0') >= most) then
+  tally('total_refused')
   return 'full'
 end
-local expires_s = expiry_s(tonumber(ARGV[1]))
-save(string.char(0) .. struct.pack('>I7I4', now_us, expires_s) .. ARGV[3])
-redis.call('HINCRBY', KEYS[2], 'total_created', 1)
+local expires_s = expiry_s(tonumber(ARGV[2]))
+save(string.char(tonumber(ARGV[1]) * REST_OF_ID) .. struct.pack('>I7I4', now_us, expires_s) .. ARGV[4])
+tally('total_created')
 count(expires_s, 1, 0)
 return 'new'

@@ -2,11 +2,14 @@
 --
 -- KEYS[1] the record, KEYS[2] the counters, KEYS[3] live records by the second they expire.
 --
--- record, big-endian:  0 flags | 1-7 created, microseconds | 8-11 ticket expires, seconds
+-- The key holds 120 of the 122 random bits of the id, which saves a size class of the allocator
+-- for each ticket; the record holds the other two, and every script is told them as ARGV[1].
+--
+-- record, big-endian:  0 flags and those two bits | 1-7 created, microseconds | 8-11 ticket expires, seconds
 --   and once used:     12-17 used, milliseconds | 18-21 session expires, seconds
 --                      22-53 SHA-256 of the attempt | 54-85 SHA-256 of the session token
 --   then the grant:    tenant, origin, subject, claims, one a line, empty ends left out
-local OPENED, USED, REVOKED = 1, 2, 4
+local OPENED, USED, REVOKED, REST_OF_ID = 1, 2, 4, 16
 local TICKET, SESSION = 12, 86
 
 local clock = redis.call('TIME')
@@ -24,6 +27,14 @@ end
 
 local function flag(record, bit_value)
   return math.floor(string.byte(record, 1) / bit_value) % 2 == 1
+end
+
+-- The record under the key; nil and true where it is that of another id.
+local function fetch()
+  local record = redis.call('GET', KEYS[1])
+  if not record then return nil, false end
+  if math.floor(string.byte(record, 1) / REST_OF_ID) ~= tonumber(ARGV[1]) then return nil, true end
+  return record, false
 end
 
 local function with_flag(record, bit_value)
@@ -80,6 +91,10 @@ local function sweep()
   end
   redis.call('HSET', KEYS[2], 'swept', past_s)
 end
+
+-- Every answer that a caller may rely on ends in a write, a refusal too: only behind a write does
+-- WAIT prove that the node which answered is the primary that the others follow.
+local function tally(name) redis.call('HINCRBY', KEYS[2], name, 1) end
 
 local function save(record)
   redis.call('SET', KEYS[1], record, 'PXAT', record_expires_s(record) * 1000)

@@ -1,30 +1,43 @@
--- ARGV: SHA-256 of the attempt, SHA-256 of the token, session ttl and replay window in seconds,
--- 1 if another attempt revokes the session. Returns the outcome and the record.
+-- ARGV: rest of the id, SHA-256 of the attempt and of the token, session ttl and replay window,
+-- both in seconds, 1 if another attempt revokes the session. Returns the outcome and the record.
 -- Safe to repeat: the attempt that was admitted is told so again, any other is refused.
-local record = redis.call('GET', KEYS[1])
-if not record then return {'unknown'} end
-if flag(record, REVOKED) then return {'revoked', record} end
+local function refuse(outcome, record)
+  tally('total_refused')
+  return {outcome, record}
+end
+
+local record = fetch()
+if not record then return refuse('unknown') end
+if flag(record, REVOKED) then return refuse('revoked', record) end
 
 if flag(record, USED) then
   local used_ms = struct.unpack('>I6', record, 13)
-  local same = string.sub(record, 23, 54) == ARGV[1] and string.sub(record, 55, 86) == ARGV[2]
-  if same and now_ms > session_expires_s(record) * 1000 then return {'expired', record} end
-  if same and now_ms - used_ms <= tonumber(ARGV[4]) * 1000 then return {'replayed', record} end
-  if not same and ARGV[5] == '1' then
+  local same = string.sub(record, 23, 54) == ARGV[2] and string.sub(record, 55, 86) == ARGV[3]
+  if same and now_ms > session_expires_s(record) * 1000 then return refuse('expired', record) end
+  if same and now_ms - used_ms <= tonumber(ARGV[5]) * 1000 then
+    tally('total_repeated')
+    return {'replayed', record}
+  end
+  if not same and ARGV[6] == '1' then
     count(record_expires_s(record), -1, -1)
     record = with_flag(record, REVOKED)
     save(record)
   end
-  return {'used', record}
+  return refuse('used', record)
+end
+
+-- A primary was found to lack acknowledged writes: this ticket may have been used in them.
+if created_us(record) <= tonumber(redis.call('HGET', KEYS[2], 'doubted_us') or '0') then
+  return refuse('doubted', record)
 end
 
 -- A primary whose clock is behind may still hold a ticket that is over by its own words.
-if now_ms > ticket_expires_s(record) * 1000 then return {'expired', record} end
+if now_ms > ticket_expires_s(record) * 1000 then return refuse('expired', record) end
 count(record_expires_s(record), -1, 0)
 record = string.sub(with_flag(record, USED), 1, TICKET)
-  .. struct.pack('>I6I4', now_ms, expiry_s(tonumber(ARGV[3])))
-  .. ARGV[1] .. ARGV[2] .. string.sub(record, TICKET + 1)
+  .. struct.pack('>I6I4', now_ms, expiry_s(tonumber(ARGV[4])))
+  .. ARGV[2] .. ARGV[3] .. string.sub(record, TICKET + 1)
 save(record)
-redis.call('HINCRBY', KEYS[2], 'total_used', 1)
+tally('total_used')
 count(record_expires_s(record), 1, 1)
 return {'admitted', record}

@@ -1,10 +1,11 @@
--- ARGV: '1' and the tenant that it must belong to, or '0'. Returns 1 if it is revoked now.
+-- ARGV: rest of the id, '1' and the tenant that it must belong to, or '0'. Returns 1 if it is revoked now.
 -- The tombstone stays until its expiry but counts no more.
-local record = redis.call('GET', KEYS[1])
+local record = fetch()
+tally('total_revokes')
 if not record then return 0 end
 local used = flag(record, USED)
 local tenant = string.match(record, '^[^\n]*', (used and SESSION or TICKET) + 1)
-if ARGV[1] == '1' and tenant ~= ARGV[2] then return 0 end
+if ARGV[2] == '1' and tenant ~= ARGV[3] then return 0 end
 if not flag(record, REVOKED) then
   count(record_expires_s(record), -1, used and -1 or 0)
   save(with_flag(record, REVOKED))

@@ -73,6 +73,10 @@ class Installation(ABC):
         """What a start adds to the configuration file."""
         return ["--sentinel"] if node.kind == "sentinel" else []
 
+    def host_of(self, name: str) -> str:
+        """The address that the node of this name listens on."""
+        return ports.HOST
+
     def form(self, *, timeout_s: float) -> None:  # noqa: B027 - most kinds need nothing here
         """Make one installation of nodes that run but do not know each other yet."""
 
@@ -239,7 +243,7 @@ class Installation(ABC):
 
     def _nodes_on(self, numbers: dict[str, int]) -> list[Node]:
         return [
-            Node(name, kind, numbers[name], self.directory / name)
+            Node(name, kind, numbers[name], self.directory / name, self.host_of(name))
             for name, kind in self._names().items()
         ]
 

@@ -56,7 +56,7 @@ class Launcher:
 
     def _check_ports(self, node: Node) -> None:
         for port in (node.port, node.port + ports.BUS_OFFSET)[: 2 if self._needs_bus else 1]:
-            if not ports.is_free(port):
+            if not ports.is_free(port, node.host):
                 raise PortTaken(_taken(node, port))
 
     def _spawn(self, node: Node, argv: list[str]) -> None:
@@ -76,7 +76,7 @@ class Launcher:
 
     def _wait_listening(self, node: Node) -> None:
         def settled() -> bool:
-            return self.condition(node) is Condition.DEAD or ports.answers(node.port)
+            return self.condition(node) is Condition.DEAD or ports.answers(node.port, node.host)
 
         processes.wait_until(settled, timeout_s=10)
         if self.condition(node) is not Condition.DEAD:

@@ -13,23 +13,23 @@ _LISTEN = "0A"  # state column of /proc/net/tcp
 _RANGE = range(10_240, 22_700)
 
 
-def is_free(port: int) -> bool:
-    """Whether a server could listen on this port of 127.0.0.1 now."""
+def is_free(port: int, host: str = HOST) -> bool:
+    """Whether a server could listen on this port of the host now."""
     with socket.socket() as trial:
         # As servers do: what a dead connection left behind is no obstacle.
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            trial.bind((HOST, port))
+            trial.bind((host, port))
             trial.listen(1)
         except OSError:
             return False
     return True
 
 
-def answers(port: int) -> bool:
-    """Whether somebody listens on this port of 127.0.0.1 now."""
+def answers(port: int, host: str = HOST) -> bool:
+    """Whether somebody listens on this port of the host now."""
     try:
-        socket.create_connection((HOST, port), timeout=1).close()
+        socket.create_connection((host, port), timeout=1).close()
     except OSError:
         return False
     return True

@@ -154,8 +154,8 @@ class LocalSentinel(Installation):
         """A data node starts as what the Sentinels say it is, not as what it was."""
         if node.kind == "sentinel":
             return ["--sentinel"]
-        named = self._named_port() or self._remembered_port()
-        return ["--replicaof", "no one" if named == node.port else f"{node.host} {named}"]
+        named = self.node_at(self._named_port() or self._remembered_port())
+        return ["--replicaof", "no one" if named == node else f"{named.host} {named.port}"]
 
     def _data_lines(self, node: Node) -> list[str]:
         return [

@@ -1,0 +1,134 @@
+"""Who must have a write before it is acknowledged: a pure decision, nothing is asked here.
+
+The rule (`docs/exactly-once.md` shows what breaks without each part): a write is acknowledged
+when every replica that a Sentinel could promote has it. What the primary calls online is not
+that set: a primary that is being replaced sees its replicas leave, and would acknowledge alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from guarita.config import Durability
+
+Address = tuple[str, int]
+
+VOTERS = 2  # watchers that must report a node down before it may be left out
+APART_S = 2.0  # between the two readings in which they must
+FRESH_S = 3.0  # age at which the last reading says nothing any more
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one watcher (a Sentinel; on a Cluster, a node) said when it was asked."""
+
+    watcher: str
+    primary: Address
+    primary_healthy: bool
+    """Neither flagged down nor in a failover, and its last good ping at most 2 s old."""
+    replicas: frozenset[Address] = frozenset()
+    """Those it lists: it might have one of them promoted."""
+    down: frozenset[Address] = frozenset()
+    up: frozenset[Address] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """All answers to one asking of every watcher, at a moment of the monotonic clock."""
+
+    at_s: float
+    readings: tuple[Reading, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that the decision rests on."""
+
+    written_to: Address
+    attached: frozenset[Address]  # the primary's own list, read together with the WAIT
+    known: frozenset[Address]  # every data node ever seen, or configured
+    rounds: Sequence[Round] = ()  # oldest first
+    attached_at_s: Mapping[Address, float] = field(default_factory=dict)  # last seen attached
+    watched: bool = True  # whether anybody watches: a standalone server has no replicas to ask for
+    may_stand_alone: bool = False  # a Cluster goes on with the last node of a slot
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Who must have the write, who is left out, and why in words."""
+
+    required: frozenset[Address]
+    left_out: Mapping[Address, str] = field(default_factory=dict)
+    alone_is_enough: bool = False
+    check_identities: bool = False
+    """A node that is not required is attached: the count of WAIT does not tell who has it."""
+
+
+NOBODY = Decision(frozenset(), alone_is_enough=True)
+
+
+def decide(
+    durability: Durability, view: View, configured: frozenset[Address], now_s: float
+) -> Decision:
+    """Who must have a write to `view.written_to`.
+
+    `configured` are the data nodes of the settings; where given, `strict` requires all of them
+    and nobody else, and `balanced` forgets whoever is not among them.
+    """
+    if durability is Durability.FAST or not view.watched:
+        return NOBODY
+    candidates = _candidates(view, configured) - {view.written_to}
+    if durability is Durability.STRICT:
+        required = (configured or candidates) - {view.written_to}
+        return Decision(required, check_identities=bool(view.attached - required))
+    left_out = {}
+    for node in candidates - view.attached:
+        if reason := _why_left_out(node, view, now_s):
+            left_out[node] = reason
+    required = candidates - left_out.keys()
+    return Decision(
+        required,
+        left_out,
+        alone_is_enough=not required and view.may_stand_alone,
+        check_identities=bool(view.attached - required),
+    )
+
+
+def _candidates(view: View, configured: frozenset[Address]) -> frozenset[Address]:
+    """Every node that anybody names: as primary, as replica, in the primary's list, or before."""
+    named = set(view.known | view.attached)
+    for reading in view.rounds[-1].readings if view.rounds else ():
+        named |= {reading.primary, *reading.replicas}
+    forgotten = named - configured - view.attached if configured else set()
+    return frozenset(named - forgotten | configured)
+
+
+def _why_left_out(node: Address, view: View, now_s: float) -> str | None:
+    """Words, if the watchers agree that it is down, in two readings and all between them."""
+    if not view.rounds or now_s - view.rounds[-1].at_s > FRESH_S:
+        return None
+    since_s = None
+    for reading in reversed(view.rounds):
+        if reading.at_s <= view.attached_at_s.get(node, float("-inf")):
+            break
+        if since_s is not None and since_s - reading.at_s > FRESH_S:
+            break  # a gap in the readings: nobody knows what happened in it
+        if not _agreed_down(node, reading, view.written_to):
+            break
+        since_s = reading.at_s
+    if since_s is None or view.rounds[-1].at_s - since_s < APART_S:
+        return None
+    return f"detached, and reported down by {VOTERS} or more for {now_s - since_s:.1f} s"
+
+
+def _agreed_down(node: Address, round: Round, primary: Address) -> bool:
+    """Enough vote for it, and none that answers speaks against it."""
+    votes = 0
+    for reading in round.readings:
+        if reading.primary != primary or not reading.primary_healthy:
+            return False
+        if node in reading.up:
+            return False
+        votes += node in reading.down  # not listed is no vote: a Sentinel may have been reset
+    return votes >= VOTERS

@@ -1,0 +1,200 @@
+"""What a process knows of who has a primary's writes: fed by the prober, asked by the pipeline.
+
+It keeps readings, nodes and what was acknowledged; the rule is `guarita.stores.durability`.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from guarita.config import Durability
+from guarita.stores.durability import Address, Decision, Round, View, decide
+
+Command = tuple[bytes | str | int, ...]
+
+WAIT_MS = 100  # a server looks at the clocks of those who wait ten times a second, not more often
+TALLIES = ("total_created", "total_used", "total_repeated", "total_refused", "total_revokes")
+
+_REPLICA = re.compile(rb"slave\d+:ip=([^,]*),port=(\d+),state=([^,]+),offset=(\d+)")
+_HISTORY = 128  # rounds; at ten a second more than any decision looks back
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Where a primary stands: its stream of writes by id and offset, and how many were counted.
+
+    The stream's id survives a promotion (as the second one, valid up to `second_offset`) but not
+    a restart; the tallies of the scripts survive both.
+    """
+
+    id: bytes
+    offset: int
+    tallied: int
+    second_id: bytes = b""
+    second_offset: int = -1
+
+    @classmethod
+    def read(cls, replication: bytes, tallies: Sequence[bytes | None]) -> History:
+        """From INFO replication and HMGET of `TALLIES`."""
+        fields = dict(line.split(b":", 1) for line in replication.split() if b":" in line)
+        return cls(
+            fields[b"master_replid"],
+            int(fields[b"master_repl_offset"]),
+            sum(int(each) for each in tallies if each),
+            fields[b"master_replid2"],
+            int(fields[b"second_repl_offset"]),
+        )
+
+    def lacks(self, acknowledged: History) -> str | None:
+        """In words, why it can not hold all that was acknowledged; None if it may."""
+        if self.tallied < acknowledged.tallied:
+            return f"it has counted {self.tallied} changes, not {acknowledged.tallied}"
+        if self.second_id == acknowledged.id and self.second_offset <= acknowledged.offset:
+            return f"it left the old stream at {self.second_offset}, not {acknowledged.offset}"
+        if self.id == acknowledged.id and self.offset < acknowledged.offset:
+            return f"it is at {self.offset} of the same stream, not {acknowledged.offset}"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What the settings say of acknowledgement."""
+
+    durability: Durability
+    configured: frozenset[Address] = frozenset()
+    watched: bool = True
+    may_stand_alone: bool = False
+
+    @property
+    def needs_nobody(self) -> bool:
+        return self.durability is Durability.FAST or not self.watched
+
+
+class Guard:
+    """What outlives a primary: the nodes ever seen, the readings, and what was acknowledged."""
+
+    def __init__(self, rule: Rule, counters: bytes, *, on_doubt: Callable[[], None]) -> None:
+        self.rule = rule
+        self.counters = counters
+        self.on_doubt = on_doubt
+        self._lock = threading.Lock()
+        self._rounds: deque[Round] = deque(maxlen=_HISTORY)
+        self._known: set[Address] = set(rule.configured)
+        self._acknowledged: History | None = None
+
+    def observe(self, round: Round) -> None:
+        """A new reading of all watchers."""
+        seen = {each for r in round.readings for each in (r.primary, *r.replicas)}
+        with self._lock:
+            self._rounds.append(round)
+            self._known |= seen
+
+    def note(self, nodes: frozenset[Address], acknowledged: History | None = None) -> None:
+        """Nodes that were seen, and where the stream stood when a batch was acknowledged."""
+        with self._lock:
+            self._known |= nodes
+            self._acknowledged = acknowledged or self._acknowledged
+
+    def loss_in(self, history: History) -> str | None:
+        """In words, what the primary with this history lacks of what was acknowledged here."""
+        with self._lock:
+            acknowledged = self._acknowledged
+        return history.lacks(acknowledged) if acknowledged else None
+
+    def start_anew(self) -> None:
+        """The loss was dealt with: what was acknowledged before it counts no more."""
+        with self._lock:
+            self._acknowledged = None
+
+    def decide(self, writes: Writes) -> Decision:
+        with self._lock:
+            view = View(
+                written_to=writes.primary,
+                attached=writes.attached,
+                known=frozenset(self._known),
+                rounds=tuple(self._rounds),
+                attached_at_s=writes.attached_at_s,
+                watched=self.rule.watched,
+                may_stand_alone=self.rule.may_stand_alone,
+            )
+        return decide(self.rule.durability, view, self.rule.configured, time.monotonic())
+
+
+class Writes:
+    """The acknowledgement of the writes on one connection to one primary."""
+
+    def __init__(self, guard: Guard, primary: Address) -> None:
+        self.primary = primary
+        self.attached: frozenset[Address] = frozenset()
+        self.attached_at_s: dict[Address, float] = {}
+        self.in_doubt = False
+        """Whether the last writes are not acknowledged yet: readings matter now."""
+        self._guard = guard
+        guard.note(frozenset([primary]))
+
+    @property
+    def decision(self) -> Decision:
+        """Who must have a write now, and why."""
+        return self._guard.decide(self)
+
+    @property
+    def awaited(self) -> str:
+        """In words, who must have the last writes; empty where they are acknowledged."""
+        if not self.in_doubt:
+            return ""
+        nodes = ", ".join(f"{host}:{port}" for host, port in sorted(self.decision.required))
+        return f"{nodes or 'at least one replica'} must have it"
+
+    def questions(self) -> list[Command]:
+        """What to send behind a batch that ends in a write; nothing where that is enough."""
+        if self._guard.rule.needs_nobody:
+            return []
+        present = len(self.decision.required & self.attached) or len(self.attached)
+        return [
+            ("HMGET", self._guard.counters, *TALLIES),
+            ("ROLE",),
+            ("WAIT", present, WAIT_MS),
+            ("INFO", "replication"),
+        ]
+
+    def holds(self, answers: Sequence[Any]) -> bool:
+        """Whether everybody who must have the batch has it, by the answers to `questions`."""
+        tallies, role, acknowledged, replication = answers
+        if role[0] != b"master":
+            return False  # demoted behind the write: it is not known what became of that
+        offset = int(role[1])
+        online = frozenset(_address(ip, port) for ip, port, _ in role[2])
+        has = {
+            _address(ip, port): state == b"online" and int(position) >= offset
+            for ip, port, state, position in _REPLICA.findall(replication)
+        }
+        self.attached = online | has.keys()
+        now_s = time.monotonic()
+        self.attached_at_s.update(dict.fromkeys(self.attached, now_s))
+        satisfied = _enough(self.decision, acknowledged, has)
+        history = History.read(replication, tallies) if satisfied else None
+        if history is not None:
+            history = History(history.id, offset, history.tallied)
+        self._guard.note(self.attached, history)
+        doubts, self.in_doubt = not (satisfied or self.in_doubt), not satisfied
+        if doubts:
+            self._guard.on_doubt()
+        return satisfied
+
+
+def _enough(decision: Decision, acknowledged: int, has: dict[Address, bool]) -> bool:
+    if not decision.required:
+        return decision.alone_is_enough
+    if not decision.check_identities and acknowledged >= len(decision.required):
+        return True
+    return all(has.get(node, False) for node in decision.required)
+
+
+def _address(ip: bytes, port: bytes) -> Address:
+    return ip.decode(), int(port)

@@ -1,0 +1,178 @@
+"""Finds the primary by asking all Sentinels, and keeps what they say of every node."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from redis.exceptions import RedisError
+
+from guarita.stores.discovery import STEADY_INTERVAL_S, Finding, NotFound
+from guarita.stores.durability import Address, Reading, Round
+
+PING_FRESH_MS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    primary: Address
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What one Sentinel was asked, and until when its answer is waited for."""
+
+    answer: Future[_Answer]
+    until_s: float
+
+    @property
+    def said(self) -> _Answer | None:
+        done = self.answer.done() and self.answer.exception() is None
+        return self.answer.result() if done else None
+
+    @property
+    def awaited_s(self) -> float:
+        return 0.0 if self.answer.done() else max(0.0, self.until_s - time.monotonic())
+
+
+class SentinelMajority:
+    """The primary that a majority of all configured Sentinels names.
+
+    A minority may be cut off and name the old one; fewer answers than a majority name nobody
+    (Redis, "Guidelines for Redis clients with support for Redis Sentinel").
+    """
+
+    def __init__(
+        self, sentinels: Mapping[Address, redis.Redis], primary_name: str, *, patience_s: float
+    ) -> None:
+        self._sentinels = sentinels
+        self._primary_name = primary_name
+        self._patience_s = patience_s
+        self._majority = len(sentinels) // 2 + 1
+        self._executor = ThreadPoolExecutor(len(sentinels), "guarita-sentinel")
+        self._asked: dict[Address, _Question] = {}
+        self._closed = threading.Event()
+
+    def find(self, *, urgent: bool) -> Finding:
+        """Asks all at once. One that hangs (its name does not resolve, say) is waited for once,
+        and not asked again before it has answered."""
+        until_s = time.monotonic() + self._patience_s
+        for address in self._sentinels:
+            if address not in self._asked:
+                answer = self._executor.submit(self._ask, address)
+                self._asked[address] = _Question(answer, until_s)
+        named = self._await_answers(urgent=urgent)
+        complete = not any(question.awaited_s for question in self._asked.values())
+        readings = tuple(each.said.reading for each in self._asked.values() if each.said)
+        reasons = self._forget_answers()
+        if named is None:
+            raise NotFound(
+                f"{self._majority} of {len(self._sentinels)} Sentinels must agree on the primary "
+                f"of {self._primary_name!r}; {'; '.join(reasons)}"
+            )
+        round = Round(time.monotonic(), readings) if complete else None
+        return Finding(lambda _tag: named, lambda _tag: round)
+
+    def watch(self, on_change: Callable[[], None]) -> None:
+        """Listens on all: the leader of a failover tells it a second after the others."""
+        for sentinel in self._sentinels.values():
+            threading.Thread(
+                target=self._listen, args=(sentinel, on_change), name="guarita-switch", daemon=True
+            ).start()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        # Each thread closes its own connections: redis-py's must not be closed under a reader.
+
+    def _await_answers(self, *, urgent: bool) -> Address | None:
+        """The primary that a majority names; waits for all, or if urgent until it is clear."""
+        while True:
+            said = [question.said for question in self._asked.values()]
+            votes = Counter(answer.primary for answer in said if answer)
+            named = next((who for who, n in votes.items() if n >= self._majority), None)
+            awaited = [each for each in self._asked.values() if each.awaited_s]
+            if not awaited or (urgent and named):
+                return named
+            longest_s = max(each.awaited_s for each in awaited)
+            wait([each.answer for each in awaited], longest_s, FIRST_COMPLETED)
+
+    def _ask(self, address: Address) -> _Answer:
+        client = self._sentinels[address]
+        named = _raw(client, "GET-MASTER-ADDR-BY-NAME", self._primary_name)
+        if named is None:
+            raise NotFound("does not know it")
+        primary = (named[0].decode(), int(named[1]))
+        master = _fields(_raw(client, "MASTER", self._primary_name))
+        replicas = [_fields(each) for each in _raw(client, "REPLICAS", self._primary_name)]
+        return _Answer(primary, _reading(f"{address[0]}:{address[1]}", primary, master, replicas))
+
+    def _forget_answers(self) -> list[str]:
+        """Drops what was answered, so that it is asked anew; returns each answer in words."""
+        reasons = []
+        for (host, port), question in list(self._asked.items()):
+            if not question.answer.done():
+                reasons.append(f"{host}:{port} does not answer")
+                continue
+            del self._asked[host, port]
+            said = question.said
+            words = f"names {said.primary[0]}:{said.primary[1]}" if said else ""
+            reasons.append(f"{host}:{port} {words or question.answer.exception()}")
+        return reasons
+
+    def _listen(self, sentinel: redis.Redis, on_change: Callable[[], None]) -> None:
+        while not self._closed.is_set():
+            try:
+                with sentinel.pubsub(  # type: ignore[no-untyped-call]
+                    ignore_subscribe_messages=True
+                ) as subscription:
+                    subscription.subscribe("+switch-master")
+                    on_change()
+                    while not self._closed.is_set():
+                        if subscription.get_message(timeout=STEADY_INTERVAL_S):
+                            on_change()
+            except (RedisError, OSError, ValueError):
+                self._closed.wait(STEADY_INTERVAL_S)
+
+
+def _raw(client: redis.Redis, *words: str) -> Any:
+    """Two words, so that redis-py leaves the answer as it is."""
+    return client.execute_command("SENTINEL", *words)  # type: ignore[no-untyped-call]
+
+
+def _fields(flat: list[bytes]) -> dict[str, str]:
+    words = [word.decode() for word in flat]
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+def _address(fields: Mapping[str, str]) -> Address:
+    return fields["ip"], int(fields["port"])
+
+
+def _reading(
+    watcher: str, primary: Address, master: Mapping[str, str], replicas: list[dict[str, str]]
+) -> Reading:
+    """A Sentinel in the middle of a failover names two: who it was and who it is to be."""
+    flags = set(master["flags"].split(","))
+    healthy = (
+        _address(master) == primary
+        and not flags & {"s_down", "o_down", "failover_in_progress", "disconnected"}
+        and int(master["last-ok-ping-reply"]) <= PING_FRESH_MS
+    )
+    down = frozenset(_address(each) for each in replicas if "s_down" in each["flags"].split(","))
+    listed = frozenset(map(_address, replicas))
+    return Reading(
+        watcher,
+        primary,
+        primary_healthy=healthy,
+        replicas=listed | {_address(master)},
+        down=down,
+        up=listed - down,
+    )

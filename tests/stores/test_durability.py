@@ -1,0 +1,211 @@
+"""Who must have a write: every sentence of the rule, and all small histories against it."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from guarita.config import Durability
+from guarita.stores.durability import APART_S, FRESH_S, Address, Reading, Round, View, decide
+
+P, A, B, C = (("node", port) for port in (1, 2, 3, 4))
+NOW_S = 1000.0
+BALANCED, STRICT, FAST = Durability.BALANCED, Durability.STRICT, Durability.FAST
+NOBODY: frozenset[Address] = frozenset()
+
+
+def reading(watcher: str = "s1", **changes: object) -> Reading:
+    """A Sentinel that sees all well; `down` and `up` of the others follow from `down`."""
+    given = {"primary": P, "primary_healthy": True, "replicas": {A, B}, "down": set(), **changes}
+    down = frozenset(given["down"])  # type: ignore[call-overload]
+    replicas = frozenset(given["replicas"])  # type: ignore[call-overload]
+    up = frozenset(given.get("up", replicas - down))  # type: ignore[call-overload]
+    return Reading(watcher, given["primary"], given["primary_healthy"], replicas, down, up)  # type: ignore[arg-type]
+
+
+def rounds(*readings: Reading, ages_s: tuple[float, ...] = (2.5, 0.5)) -> tuple[Round, ...]:
+    return tuple(Round(NOW_S - age_s, readings) for age_s in ages_s)
+
+
+def view(**changes: object) -> View:
+    given = {
+        "written_to": P,
+        "attached": frozenset({A, B}),
+        "known": frozenset({P, A, B}),
+        "rounds": rounds(reading("s1"), reading("s2"), reading("s3")),
+        **changes,
+    }
+    return View(**given)  # type: ignore[arg-type]
+
+
+def required(view: View, durability: Durability = BALANCED, configured=NOBODY) -> set[Address]:
+    return set(decide(durability, view, configured, NOW_S).required)
+
+
+def two_of_three_say_down(**changes: object) -> View:
+    """A is dead: detached, and reported down by two Sentinels for two seconds."""
+    says = [reading("s1", down={A}), reading("s2", down={A})]
+    return view(**{"attached": frozenset({B}), "rounds": rounds(*says), **changes})
+
+
+def test_all_replicas_must_have_it_while_all_is_well():
+    assert required(view()) == {A, B}
+
+
+def test_fast_and_standalone_require_nobody():
+    for decision in (
+        decide(FAST, view(), NOBODY, NOW_S),
+        decide(BALANCED, view(watched=False), NOBODY, NOW_S),
+    ):
+        assert not decision.required
+        assert decision.alone_is_enough
+
+
+def test_a_replica_that_detached_is_required_until_it_is_voted_out():
+    assert required(view(attached=frozenset({B}))) == {A, B}
+
+
+def test_a_replica_is_left_out_by_two_votes_in_two_readings_while_it_is_detached():
+    decision = decide(BALANCED, two_of_three_say_down(), NOBODY, NOW_S)
+    assert decision.required == {B}
+    assert "reported down by 2" in decision.left_out[A]
+
+
+def test_a_node_that_one_sentinel_names_as_primary_is_required():
+    other = reading("s3", primary=C)
+    assert C in required(view(rounds=rounds(reading("s1"), other)))
+
+
+def test_a_node_that_one_sentinel_lists_is_required():
+    other = reading("s3", replicas={A, B, C})
+    assert C in required(view(rounds=rounds(reading("s1"), other)))
+
+
+def test_a_node_that_only_the_primary_lists_is_required():
+    assert C in required(view(attached=frozenset({A, B, C})))
+
+
+def test_a_node_known_before_is_required_though_nobody_lists_it_any_more():
+    reset = [reading(f"s{i}", replicas=set()) for i in (1, 2, 3)]
+    assert required(view(attached=frozenset({B}), rounds=rounds(*reset))) == {A, B}
+
+
+def test_not_listed_is_no_vote():
+    says = [reading("s1", down={A}), reading("s2", replicas=set())]
+    assert required(two_of_three_say_down(rounds=rounds(*says))) == {A, B}
+
+
+def test_configuration_forgets_a_node_and_makes_one_known():
+    assert required(view(known=frozenset({P, A, B, C})), configured=frozenset({P, A, B})) == {A, B}
+    assert required(view(), configured=frozenset({P, A, B, C})) == {A, B, C}
+
+
+def test_nobody_is_left_out_where_no_sentinel_answers():
+    assert required(two_of_three_say_down(rounds=rounds())) == {A, B}
+    assert required(two_of_three_say_down(rounds=())) == {A, B}
+
+
+def test_the_last_replica_is_not_done_without():
+    both = [reading("s1", down={A, B}), reading("s2", down={A, B})]
+    alone = view(attached=NOBODY, rounds=rounds(*both))
+    decision = decide(BALANCED, alone, NOBODY, NOW_S)
+    assert not decision.required
+    assert not decision.alone_is_enough
+
+
+def test_a_cluster_goes_on_with_the_last_node_of_a_slot():
+    both = [reading("s1", down={A, B}), reading("s2", down={A, B})]
+    alone = view(attached=NOBODY, rounds=rounds(*both), may_stand_alone=True)
+    assert decide(BALANCED, alone, NOBODY, NOW_S).alone_is_enough
+    waiting = view(attached=NOBODY, may_stand_alone=True)
+    assert not decide(BALANCED, waiting, NOBODY, NOW_S).alone_is_enough
+
+
+def test_strict_requires_all_always():
+    assert required(two_of_three_say_down(), STRICT) == {A, B}
+    decision = decide(STRICT, two_of_three_say_down(), frozenset({P, A, B}), NOW_S)
+    assert decision.required == {A, B}
+    assert not decision.check_identities
+
+
+def test_an_attached_node_that_is_not_required_makes_the_count_say_nothing():
+    extra = view(attached=frozenset({A, B, C}))
+    assert decide(STRICT, extra, frozenset({P, A, B}), NOW_S).check_identities
+    assert not decide(BALANCED, extra, NOBODY, NOW_S).check_identities
+
+
+@pytest.mark.parametrize(
+    "objection",
+    [
+        reading("s3"),  # sees it up
+        reading("s3", primary=B, down={A}),
+        reading("s3", primary_healthy=False, down={A}),
+    ],
+    ids=["up", "another primary", "a failover or a primary that is not healthy"],
+)
+@pytest.mark.parametrize("where", ["first", "last"])
+def test_one_sentinel_that_speaks_against_it_ends_it(objection, where):
+    votes = (reading("s1", down={A}), reading("s2", down={A}))
+    both = (*votes, objection)
+    first, last = (both, votes) if where == "first" else (votes, both)
+    history = (Round(NOW_S - 2.5, first), Round(NOW_S - 0.5, last))
+    assert required(two_of_three_say_down(rounds=history)) == {A, B}
+
+
+def test_readings_too_near_to_each_other_or_too_old_leave_nobody_out():
+    votes = (reading("s1", down={A}), reading("s2", down={A}))
+    near = rounds(*votes, ages_s=(APART_S - 0.1, 0.0))
+    assert required(two_of_three_say_down(rounds=near)) == {A, B}
+    old = rounds(*votes, ages_s=(FRESH_S + 2.1, FRESH_S + 0.1))
+    assert required(two_of_three_say_down(rounds=old)) == {A, B}
+    gap = rounds(*votes, ages_s=(FRESH_S + 1, 0.0))
+    assert required(two_of_three_say_down(rounds=gap)) == {A, B}
+
+
+def test_a_replica_that_was_attached_in_between_has_to_be_voted_out_anew():
+    seen = {A: NOW_S - 1.0}
+    assert required(two_of_three_say_down(attached_at_s=seen)) == {A, B}
+    before = {A: NOW_S - 3.0}
+    assert required(two_of_three_say_down(attached_at_s=before)) == {B}
+
+
+def test_attached_ends_it_at_once():
+    assert required(two_of_three_say_down(attached=frozenset({A, B}))) == {A, B}
+
+
+SAYS = {
+    "silent": None,
+    "up": reading(),
+    "down": reading(down={A}),
+    "unlisted": reading(replicas={B}),
+    "other": reading(primary=B, down={A}),
+    "unwell": reading(primary_healthy=False, down={A}),
+}
+
+
+def agreed(words: tuple[str, ...]) -> bool:
+    """The sentence itself: two vote for it, and nobody who answers speaks against it."""
+    return words.count("down") >= 2 and not {"up", "other", "unwell"} & set(words)
+
+
+@pytest.mark.parametrize("attached", [False, True])
+@pytest.mark.parametrize("ages_s", [(2.0, 0.0), (2.5, 1.0), (1.5, 0.0), (5.0, 3.5)])
+def test_every_history_of_two_readings_of_three_sentinels(attached, ages_s):
+    for first, last in product(product(SAYS, repeat=3), repeat=2):
+        history = tuple(
+            Round(NOW_S - age_s, tuple(SAYS[word] for word in words if SAYS[word]))  # type: ignore[misc]
+            for age_s, words in zip(ages_s, (first, last), strict=True)
+        )
+        spread_s, age_s = ages_s[0] - ages_s[1], ages_s[1]
+        expected = (
+            not attached
+            and agreed(first)
+            and agreed(last)
+            and spread_s >= APART_S
+            and age_s <= FRESH_S
+        )
+        present = frozenset({A, B}) if attached else frozenset({B})
+        state = view(attached=present, rounds=history)
+        assert (A not in required(state)) == expected, (first, last)
+        assert B in required(state)

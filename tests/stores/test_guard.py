@@ -1,0 +1,80 @@
+"""What a new primary may lack of what was acknowledged, and who is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+
+from guarita.deadline import Deadline
+from guarita.stores.base import Created, Grant, Redeemed
+from guarita.stores.guard import History
+from guarita.topology.local import LocalSentinel
+
+from .conftest import settings_for, started
+from .test_contract import create, eventually, redeem
+
+ACKNOWLEDGED = History(b"stream", offset=500, tallied=40)
+PROMOTED = History(b"new", 620, 45, second_id=b"stream", second_offset=501)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        ACKNOWLEDGED,
+        replace(ACKNOWLEDGED, offset=501, tallied=41),
+        PROMOTED,
+        History(b"restarted", 12, 40),
+    ],
+)
+def test_a_primary_that_may_have_all_is_believed(history):
+    assert history.lacks(ACKNOWLEDGED) is None
+
+
+@pytest.mark.parametrize(
+    ("history", "words"),
+    [
+        (replace(ACKNOWLEDGED, offset=499), "at 499 of the same stream"),
+        (replace(PROMOTED, second_offset=500), "left the old stream at 500"),
+        (History(b"restarted", 12, 39), "counted 39 changes, not 40"),
+        (History(b"empty", 0, 0), "counted 0 changes"),
+    ],
+)
+def test_a_primary_that_lacks_something_is_found_out(history, words):
+    assert words in str(history.lacks(ACKNOWLEDGED))
+
+
+@pytest.fixture
+def sentinel(tmp_path):
+    installation = started(LocalSentinel(tmp_path))
+    yield installation
+    installation.kill_all()
+
+
+def test_after_a_loss_older_tickets_are_refused_and_newer_ones_redeemed(sentinel, opened):
+    settings = settings_for(sentinel)
+    store, other_process = opened(settings), opened(settings)
+    old, used = (create(store, Deadline.after(10)) for _ in range(2))
+    assert redeem(store, Deadline.after(10), used) is Redeemed.ADMITTED
+    with sentinel.client(sentinel.primary()) as client:
+        # As if the last changes had not been there: the counters go back.
+        client.hincrby(settings.sessions.stats_key, "total_created", -1)
+        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        store.ping(deadline=Deadline.after(10))  # an idle connection is missed when it is used
+        eventually(lambda: client.hexists(settings.sessions.stats_key, "doubted_us"))
+    assert redeem(store, Deadline.after(10), old) is Redeemed.DOUBTED
+    assert redeem(other_process, Deadline.after(10), old) is Redeemed.DOUBTED
+    assert redeem(store, Deadline.after(10), used) is Redeemed.REPLAYED
+    assert redeem(store, Deadline.after(10), create(store, Deadline.after(10))) is Redeemed.ADMITTED
+
+
+def test_lost_connections_alone_put_no_ticket_in_doubt(sentinel, opened):
+    settings = settings_for(sentinel)
+    store = opened(settings)
+    id = create(store, Deadline.after(10))
+    with sentinel.client(sentinel.primary()) as client:
+        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    assert redeem(store, Deadline.after(10), id) is Redeemed.ADMITTED
+    repeated = store.create(uuid4(), Grant(), ttl_s=60, max_sessions=0, deadline=Deadline.after(10))
+    assert repeated is Created.NEW

@@ -1,0 +1,70 @@
+"""How an id is split between the key and the record, and what a ticket costs in memory."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+import pytest
+import redis
+
+from guarita.deadline import Deadline
+from guarita.stores.base import Created, Grant, Redeemed
+from guarita.stores.record import split_id
+from guarita.stores.redis import KeyNames
+from guarita.topology.local import LocalStandalone
+
+from .conftest import settings_for, started
+from .test_contract import create, eventually, redeem
+from .test_status_cost import Filler
+
+TICKETS = 200_000
+MOST_BYTES = {"redis": 150, "valkey": 100}
+
+
+@pytest.fixture
+def standalone(tmp_path):
+    installation = started(LocalStandalone(tmp_path))
+    yield installation
+    installation.kill_all()
+
+
+def test_an_id_is_split_without_losing_a_bit():
+    seen = {split_id(uuid4()) for _ in range(10_000)}
+    assert len(seen) == 10_000
+    for bit in range(128):
+        one = UUID(int=1 << bit)
+        other = UUID(int=0)
+        fixed = 76 <= bit < 80 or 62 <= bit < 64
+        assert (split_id(one) == split_id(other)) == fixed, bit
+
+
+def test_ids_that_share_a_key_are_not_taken_for_each_other(standalone, opened):
+    store = opened(settings_for(standalone))
+    deadline = Deadline.after(10)
+    id = create(store, deadline)
+    for twin in (UUID(int=id.int ^ 1), UUID(int=id.int ^ 2), UUID(int=id.int ^ 3)):
+        assert split_id(twin)[0] == split_id(id)[0]
+        assert store.read(twin, deadline=deadline) is None
+        assert store.open(twin, deadline=deadline) is None
+        assert redeem(store, deadline, twin) is Redeemed.UNKNOWN
+        assert not store.revoke(twin, tenant=None, deadline=deadline)
+        answer = store.create(twin, Grant(), ttl_s=60, max_sessions=0, deadline=deadline)
+        assert answer is Created.CONFLICT
+    assert redeem(store, deadline, id) is Redeemed.ADMITTED
+    assert store.status(deadline=deadline).total_created == 1
+
+
+def test_an_unredeemed_ticket_costs_no_more_memory_than_stated(standalone, figure):
+    node = standalone.nodes[0]
+    with redis.Redis(host=node.host, port=node.port) as client:
+        kind = "valkey" if "valkey_version" in client.info("server") else "redis"
+        # The first use of each command costs the server a histogram, whatever the tickets.
+        Filler(client, KeyNames("warm:", "auth_stats")).create(10, ttl_s=1800)
+        before = client.info("memory")["used_memory"]
+        with redis.Redis(host=node.host, port=node.port) as loader:
+            Filler(loader, KeyNames("auth_session:", "auth_stats")).create(TICKETS, ttl_s=1800)
+        # Its connection had buffers of its own: they go with it.
+        eventually(lambda: client.info("clients")["connected_clients"] == 1)
+        each = (client.info("memory")["used_memory"] - before) / TICKETS
+    figure(f"memory of an unredeemed ticket on {kind}: {each:.1f} bytes")
+    assert each <= MOST_BYTES[kind]
