@@ -6,10 +6,10 @@ BIN := .venv/bin
 SCRIPTS := deploy/scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python run test lint types format lock clean
+.PHONY: help setup python run test lint types format lock clean model model-short
 
 help: ## Print these lines
-	@sed -n 's/^\([a-z]*\):.*## /  make \1@/p' Makefile | awk -F@ '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1@/p' Makefile | awk -F@ '{ printf "%-14s %s\n", $$1, $$2 }'
 
 setup: python ## Install what is missing: .venv with locked dependencies, a Valkey or Redis server
 	@$(SCRIPTS)/setup_redis.sh || true
@@ -21,7 +21,7 @@ run: python ## Run a highly available installation here; STORE=standalone, clust
 	@$(if $(filter memory,$(STORE)),,$(SCRIPTS)/setup_redis.sh &&) exec $(BIN)/guarita local run --store $(STORE) $(RUN_ARGS)
 
 test: setup ## Run every test that this machine can run; PYTEST_ARGS='-k name' chooses some
-	@$(BIN)/pytest $(PYTEST_ARGS)
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: python ## Check style, imports between modules, and shell scripts
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/lint-imports && $(BIN)/shellcheck $(SCRIPTS)/*.sh
@@ -37,3 +37,9 @@ lock: ## Write requirements.lock anew from pyproject.toml (needs uv)
 
 clean: ## Remove .venv, caches and build results; not .guarita, which holds data
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
+
+model: python ## Check the model of the exactly-once promise: every configuration (needs Java and Maven)
+	@$(BIN)/python spec/run.py
+
+model-short: python ## The same, the short set, in a few minutes
+	@$(BIN)/python spec/run.py --short --workers 2

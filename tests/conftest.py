@@ -20,18 +20,18 @@ def pytest_runtest_makereport(
     return report
 
 
-_figures = pytest.StashKey[list[str]]()
-
-
 @pytest.fixture
 def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Keeps a measured figure, in words, for the end of the test run."""
-    return request.config.stash.setdefault(_figures, []).append
+    return lambda text: request.node.user_properties.append(("figure", text))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    figures = terminalreporter.config.stash.get(_figures, [])
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    figures = [
+        value for report in reports for name, value in report.user_properties if name == "figure"
+    ]
     if figures:
         terminalreporter.section("figures")
         for each in figures:
-            terminalreporter.write_line(each)
+            terminalreporter.write_line(str(each))

@@ -36,8 +36,24 @@ class Authority:
     def make(self) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name(self.name)
-        builder = _builder(name, name, key).add_extension(
-            x509.BasicConstraints(ca=True, path_length=None), critical=True
+        usage = x509.KeyUsage(
+            digital_signature=True,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            key_cert_sign=True,
+            crl_sign=True,
+            encipher_only=False,
+            decipher_only=False,
+        )
+        builder = (
+            _builder(name, name, key)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+            )
         )
         certificate = builder.sign(key, hashes.SHA256())
         _write(self.directory / f"{self.name}.pem", certificate)
@@ -75,6 +91,10 @@ def certify(directory: Path, name: str, alt: x509.GeneralName) -> None:
     certificate = (
         _builder(_name(name), authority.subject, key)
         .add_extension(x509.SubjectAlternativeName([alt]), critical=False)
+        .add_extension(  # Python 3.13 takes no certificate without it
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()),
+            critical=False,
+        )
         .sign(authority_key, hashes.SHA256())
     )
     _write(directory / f"{name}.pem", certificate)
