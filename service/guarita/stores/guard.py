@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from redis.exceptions import ReadOnlyError
+
 from guarita.config import Durability
 from guarita.stores.durability import Address, Decision, Round, View, decide
 
@@ -164,10 +166,13 @@ class Writes:
         ]
 
     def holds(self, answers: Sequence[Any]) -> bool:
-        """Whether everybody who must have the batch has it, by the answers to `questions`."""
+        """Whether everybody who must have the batch has it, by the answers to `questions`.
+
+        Raises `ReadOnlyError` where the node is no primary any more: nobody knows then.
+        """
         tallies, role, acknowledged, replication = answers
         if role[0] != b"master":
-            return False  # demoted behind the write: it is not known what became of that
+            raise ReadOnlyError("it is a replica now")
         offset = int(role[1])
         online = frozenset(_address(ip, port) for ip, port, _ in role[2])
         has = {
