@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from guarita.errors import ServerMissing
 from guarita.topology.local import LocalSentinel
-from guarita.topology.local.application import Application
-from guarita.topology.local.ports import free_ports
 from guarita.topology.local.processes import wait_until
 
 from .load import Load, call
@@ -19,23 +14,6 @@ from .load import Load, call
 RATE = 50
 DURATION_S = 30
 FAULT_AFTER = 200  # visits
-
-
-@pytest.fixture
-def application(tmp_path: Path) -> Iterator[Application]:
-    sentinel = LocalSentinel(tmp_path)
-    port, demo_port = free_ports(2)
-    application = Application(tmp_path, "sentinel", sentinel, port, demo_port)
-    try:
-        sentinel.up()
-        application.launch()
-        assert wait_until(lambda: application.obstacle() is None, timeout_s=30)
-        yield application
-    except ServerMissing as exc:
-        pytest.skip(str(exc))
-    finally:
-        application.stop()
-        sentinel.kill_all()
 
 
 def replace_primary(sentinel: LocalSentinel) -> None:
