@@ -104,7 +104,7 @@ class SentinelSettings(Credentials):
     nodes: Addresses = ()
     """Every Sentinel as `host:port`."""
     timeout_s: Seconds = 0.2
-    """Seconds to wait for one Sentinel before the next one is asked."""
+    """Seconds to wait for a connection to a Sentinel and for each answer; all are asked at once."""
 
 
 class ClusterSettings(Section):
