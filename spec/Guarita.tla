@@ -138,7 +138,8 @@ NoticeGone(n, r) ==
     /\ IsPrimary(n) /\ Runs(n) /\ Attached(n, r)
     /\ src[r] # n \/ ~Reaches(n, r)
     /\ lnk' = [lnk EXCEPT ![n][r] = -1]
-    /\ UNCHANGED <<up, src, log, ready, sentinelVars, serviceVars, op, worldVars>>
+    /\ ready' = [ready EXCEPT ![r] = @ /\ (src[r] # n \/ ~On("promotable"))]
+    /\ UNCHANGED <<up, src, log, sentinelVars, serviceVars, op, worldVars>>
 
 ----------------------------------------------------------------------------
 (* Sentinels. Each has its own view; views lag.                               *)
@@ -152,7 +153,8 @@ Flag(s, n) ==
     /\ UNCHANGED <<nodeVars, prim, epoch, listed, lead, voted, serviceVars, op, worldVars>>
 
 (* Any listed replica that is not flagged may be chosen; a node with priority *)
-(* 0 may not (the agent sets that until the node has caught up once).         *)
+(* 0 may not (the agent of a detached, demoted or restarted node sets that    *)
+(* until it has caught up).                                                   *)
 Choosable(s, r) ==
     r \in listed[s] \ down[s] /\ (On("promotable") => ready[r])
 
@@ -336,7 +338,8 @@ Crash(n) ==
 
 (* The boot rule: a node starts as a replica of the node that two Sentinels   *)
 (* name; where they still name it, it starts as primary only when it reaches  *)
-(* every peer and none has more history.                                      *)
+(* every peer and none has more history. A node that a failover under way has *)
+(* chosen waits until that is over, or it would be promoted as it comes back. *)
 Restart(n) ==
     /\ up[n] = "dead" /\ up' = [up EXCEPT ![n] = "running"]
     /\ \E m \in Nodes :
@@ -344,6 +347,7 @@ Restart(n) ==
            THEN /\ Cardinality({s \in Sentinels : ~Cut(s, n) /\ prim[s] = m}) >= 2
                 /\ m = n => \A p \in Nodes \ {n} : Reaches(n, p) /\ IsPrefix(log[p], log[n])
            ELSE m = src[n]
+        /\ On("chosen") => \A s \in Sentinels : lead[s].to = n => Cut(s, n)
         /\ src' = [src EXCEPT ![n] = m]
         /\ lnk' = [lnk EXCEPT ![m][n] = -1]
         /\ ready' = [ready EXCEPT ![n] = (m = n) \/ ~On("promotable")]
@@ -362,7 +366,8 @@ Resume(n) ==
 Break(n, r) ==
     /\ "link" \in Kinds /\ NoNewFault /\ IsPrimary(n) /\ Runs(n) /\ Attached(n, r)
     /\ lnk' = [lnk EXCEPT ![n][r] = -1]
-    /\ UNCHANGED <<up, src, log, ready, sentinelVars, serviceVars, op>>
+    /\ ready' = [ready EXCEPT ![r] = @ /\ (src[r] # n \/ ~On("promotable"))]
+    /\ UNCHANGED <<up, src, log, sentinelVars, serviceVars, op>>
 
 (* SENTINEL FAILOVER: no quorum and no votes are asked for.                   *)
 Force(s, r) ==

@@ -22,6 +22,8 @@ BOUNDS = MappingProxyType(
     }
 )
 MODEL_VALUES = ("n1", "n2", "n3", "s1", "s2", "s3", "v1", "v2", "x", "y")
+# What the agent does beyond the boot rule. A single fault is survived without it.
+NODE_RULES = ("promotable", "chosen")
 STRICT = {"Durability": '"strict"'}
 TWO_FAULTS = {"MaxFaults": "2"}
 ONE_AFTER_ANOTHER = TWO_FAULTS | {"Apart": "TRUE"}
@@ -43,7 +45,7 @@ class Configuration:
     holds: bool
     kinds: str
     cut: str = ""
-    off: tuple[str, ...] = ("promotable",)
+    off: tuple[str, ...] = NODE_RULES
     short: bool = True
     promises: str = "AtMostOnce NeverLost"
     bounds: Mapping[str, str] = field(default_factory=dict)
@@ -79,7 +81,7 @@ def _strings(words: tuple[str, ...] | list[str]) -> str:
 
 def without(name: str, *rules: str, kinds: str, **rest: object) -> Configuration:
     """A configuration that must break because `rules` are switched off."""
-    return Configuration(name, False, kinds, off=("promotable", *rules), **rest)  # type: ignore[arg-type]
+    return Configuration(name, False, kinds, off=(*NODE_RULES, *rules), **rest)  # type: ignore[arg-type]
 
 
 CLEAN = "n1 n2 s1 v1 | n3 s2 s3"  # a partition in two halves
@@ -117,15 +119,23 @@ CONFIGURATIONS = (
         "off-named", "named", kinds="cut", cut=ONE_REPLICA, bounds={"Late": "{v1}"}, short=False
     ),
     without("off-known-before", "known before", kinds="cut", cut=CLEAN, bounds={"MaxResets": "1"}),
-    without("off-ends-on-recovery", "ends on recovery", kinds="pause", bounds=ONE_AFTER_ANOTHER),
-    without("unlisted-as-vote", "unlisted is no vote", kinds="pause", bounds=TWO_RESETS),
-    without("priority-0-as-vote", "priority 0 is no vote", kinds="pause link"),
+    without(
+        "off-ends-on-recovery",
+        "ends on recovery",
+        kinds="pause",
+        bounds=ONE_AFTER_ANOTHER,
+        short=False,
+    ),
+    without(
+        "unlisted-as-vote", "unlisted is no vote", kinds="pause", bounds=TWO_RESETS, short=False
+    ),
+    Configuration("priority-0-as-vote", False, "pause link", off=("priority 0 is no vote",)),
     without("off-boot", "boot", kinds="crash"),
     without("off-refusals", "refusals", kinds="pause"),
     Configuration("fast", False, "pause", bounds={"Durability": '"fast"'}),
     # the same scenes with the rule in force
     Configuration(
-        "on-own-list", True, "cut", TWO_SENTINELS, ("promotable", "fresh ping"), short=False
+        "on-own-list", True, "cut", TWO_SENTINELS, (*NODE_RULES, "fresh ping"), short=False
     ),
     Configuration("on-named", True, "cut", ONE_REPLICA, short=False, bounds={"Late": "{v1}"}),
     Configuration("on-known-before", True, "cut", CLEAN, short=False, bounds={"MaxResets": "1"}),
@@ -139,7 +149,23 @@ CONFIGURATIONS = (
     Configuration(
         "strict-two-crashes", True, "crash", off=(), short=False, bounds=STRICT | TWO_FAULTS
     ),
-    Configuration("balanced-two-crashes", False, "crash", bounds=TWO_FAULTS),
+    Configuration(
+        "strict-off-chosen",
+        False,
+        "crash",
+        off=("chosen",),
+        short=False,
+        bounds=STRICT | TWO_FAULTS,
+    ),
+    Configuration(
+        "strict-off-promotable",
+        False,
+        "crash",
+        off=("promotable",),
+        short=False,
+        bounds=STRICT | TWO_FAULTS,
+    ),
+    Configuration("balanced-two-crashes", False, "crash", bounds=TWO_FAULTS, short=False),
 )
 
 
