@@ -2,11 +2,12 @@
 STORE ?= sentinel
 RUN_ARGS ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 BIN := .venv/bin
 SCRIPTS := deploy/scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python run test lint types format lock clean
+.PHONY: help setup python run test bench lint types format lock clean
 
 help: ## Print these lines
 	@sed -n 's/^\([a-z]*\):.*## /  make \1@/p' Makefile | awk -F@ '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -22,6 +23,9 @@ run: python ## Run a highly available installation here; STORE=standalone, clust
 
 test: setup ## Run every test that this machine can run; PYTEST_ARGS='-k name' chooses some
 	@$(BIN)/pytest $(PYTEST_ARGS)
+
+bench: python ## Measure Guarita beside its peers (needs wrk, Node and Go) and write docs/performance.md
+	@$(SCRIPTS)/setup_redis.sh && $(BIN)/python -m bench $(BENCH_ARGS)
 
 lint: python ## Check style, imports between modules, and shell scripts
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/lint-imports && $(BIN)/shellcheck $(SCRIPTS)/*.sh
