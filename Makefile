@@ -3,11 +3,12 @@ STORE ?= sentinel
 RUN_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+RIVALS_ARGS ?= --rounds 30 --tickets 100000 --durability balanced
 BIN := .venv/bin
 SCRIPTS := deploy/scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python run test bench lint types format lock clean
+.PHONY: help setup python run test bench rivals lint types format lock clean
 
 help: ## Print these lines
 	@sed -n 's/^\([a-z]*\):.*## /  make \1@/p' Makefile | awk -F@ '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -26,6 +27,9 @@ test: setup ## Run every test that this machine can run; PYTEST_ARGS='-k name' c
 
 bench: python ## Measure Guarita beside its peers (needs wrk, Node and Go) and write docs/performance.md
 	@$(SCRIPTS)/setup_redis.sh && $(BIN)/python -m bench $(BENCH_ARGS)
+
+rivals: python ## Redeem 100000 tickets by three rivals each through 30 faults; needs Linux and root, or user namespaces
+	@$(BIN)/python -m tests.exactly_once $(RIVALS_ARGS)
 
 lint: python ## Check style, imports between modules, and shell scripts
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/lint-imports && $(BIN)/shellcheck $(SCRIPTS)/*.sh

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import signal
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
@@ -37,6 +38,7 @@ class Installation(ABC):
     data_nodes: ClassVar[int]
     sentinel_nodes: ClassVar[int] = 0
     needs_bus: ClassVar[bool] = False
+    hosts: ClassVar[Mapping[str, str]] = {}  # addresses by name, where not 127.0.0.1
 
     def __init__(
         self,
@@ -72,10 +74,6 @@ class Installation(ABC):
     def start_arguments(self, node: Node) -> list[str]:
         """What a start adds to the configuration file."""
         return ["--sentinel"] if node.kind == "sentinel" else []
-
-    def host_of(self, name: str) -> str:
-        """The address that the node of this name listens on."""
-        return ports.HOST
 
     def form(self, *, timeout_s: float) -> None:  # noqa: B027 - most kinds need nothing here
         """Make one installation of nodes that run but do not know each other yet."""
@@ -243,7 +241,7 @@ class Installation(ABC):
 
     def _nodes_on(self, numbers: dict[str, int]) -> list[Node]:
         return [
-            Node(name, kind, numbers[name], self.directory / name, self.host_of(name))
+            Node(name, kind, numbers[name], self.directory / name, self.hosts.get(name, ports.HOST))
             for name, kind in self._names().items()
         ]
 
