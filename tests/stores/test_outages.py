@@ -14,6 +14,7 @@ import pytest
 from guarita.deadline import Deadline
 from guarita.errors import StoreError, StoreOutcomeUnknown, StoreUnavailable
 from guarita.stores.base import Created, Redeemed, Status, Store
+from guarita.stores.record import split_id
 from guarita.topology.local import LocalCluster, LocalSentinel, LocalStandalone
 
 from .conftest import PASSWORD, settings_for, started
@@ -122,7 +123,7 @@ def store_behind_wire(standalone: LocalStandalone, wire: Wire, opened: Opener) -
 
 def test_a_lost_answer_to_a_create_makes_one_ticket(wire, store_behind_wire):
     store, id = store_behind_wire, uuid4()
-    wire.cut_answer(to=id.bytes)
+    wire.cut_answer(to=split_id(id)[0])
     answer = store.create(id, GRANT, ttl_s=600, max_sessions=0, deadline=Deadline.after(5))
     assert wire.cuts == 1
     assert answer is Created.REPEATED
@@ -132,7 +133,7 @@ def test_a_lost_answer_to_a_create_makes_one_ticket(wire, store_behind_wire):
 def test_a_lost_answer_to_a_redeem_is_one_admission(wire, store_behind_wire):
     store = store_behind_wire
     id = create(store, Deadline.after(5))
-    wire.cut_answer(to=id.bytes)
+    wire.cut_answer(to=split_id(id)[0])
     result = store.redeem(redeem_of(id), deadline=Deadline.after(5))
     assert wire.cuts == 1
     assert result.outcome is Redeemed.REPLAYED
@@ -160,7 +161,7 @@ def test_a_lost_answer_without_time_to_ask_again_is_named_unknown(
 def test_an_answer_that_never_comes_is_waited_for_until_the_deadline_only(wire, store_behind_wire):
     store = store_behind_wire
     id = create(store, Deadline.after(5))
-    wire.lose_requests(to=id.bytes)  # the node goes on answering everything else
+    wire.lose_requests(to=split_id(id)[0])  # the node goes on answering everything else
     with pytest.raises(StoreOutcomeUnknown):
         redeem(store, Deadline.after(0.5), id)
 

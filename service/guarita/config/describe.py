@@ -74,7 +74,7 @@ def _reference_lines() -> Iterator[str]:
 
 
 def _row(name: Name) -> str:
-    meaning = f"{(name.field.description or '').strip()} {_kind(name)}".strip()
+    meaning = f"{' '.join((name.field.description or '').split())} {_kind(name)}".strip()
     variable = f"`{name.variable}`" if name.variable and "*" not in name.variable else ""
     return f"| `{name.path[-1]}` | {_default(name)} | {meaning} | {variable} |"
 

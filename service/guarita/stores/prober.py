@@ -133,4 +133,5 @@ class Prober:
             raise NotFound(f"{address[0]}:{address[1]} takes no writes: {exc}") from exc
         self._last[lane.tag] = primary
         _log.info("primary found", primary=str(primary), waiting=lane.gate.waiting)
+        primary.begin()
         lane.gate.open(primary)
