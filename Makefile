@@ -2,11 +2,13 @@
 STORE ?= sentinel
 RUN_ARGS ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
+RIVALS_ARGS ?= --rounds 30 --tickets 100000 --durability balanced
 BIN := .venv/bin
 SCRIPTS := deploy/scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python run test lint types format lock clean model model-short
+.PHONY: help setup python run test bench rivals lint types format lock clean model model-short
 
 help: ## Print these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1@/p' Makefile | awk -F@ '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -22,6 +24,12 @@ run: python ## Run a highly available installation here; STORE=standalone, clust
 
 test: setup ## Run every test that this machine can run; PYTEST_ARGS='-k name' chooses some
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
+
+bench: python ## Measure Guarita beside its peers (needs wrk, Node and Go) and write docs/performance.md
+	@$(SCRIPTS)/setup_redis.sh && $(BIN)/python -m bench $(BENCH_ARGS)
+
+rivals: python ## Redeem 100000 tickets by three rivals each through 30 faults; needs Linux and root, or user namespaces
+	@$(BIN)/python -m tests.exactly_once $(RIVALS_ARGS)
 
 lint: python ## Check style, imports between modules, and shell scripts
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/lint-imports && $(BIN)/shellcheck $(SCRIPTS)/*.sh

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 
@@ -10,7 +11,8 @@ from guarita.deadline import Deadline
 from guarita.errors import Conflict, LimitReached, Malformed, Reason, Rejected
 from guarita.ids import TicketId
 from guarita.sessions import Policy, Sessions, parse_attempt
-from guarita.stores.base import Grant
+from guarita.stores.base import Grant, Record
+from guarita.stores.cache import Cache
 from guarita.stores.memory import MemoryStore
 
 ATTEMPT = "attempt-0001"
@@ -189,6 +191,67 @@ def test_a_revoked_subject_loses_what_it_has_and_keeps_what_it_gets_later(clock,
         sessions.verify(token, deadline=deadline)
     new = sessions.create(GRANT, deadline=deadline)
     assert sessions.redeem(new, ATTEMPT, deadline=deadline)
+
+
+class CountingStore(MemoryStore):
+    """Counts how often it is asked for a record."""
+
+    reads = 0
+
+    def read(self, id: UUID, *, deadline: Deadline) -> Record | None:
+        self.reads += 1
+        return MemoryStore.read(self, id, deadline=deadline)
+
+
+class OpenEar:
+    ended = False
+
+
+def with_cache(clock: Clock, **policy: object) -> tuple[Sessions, CountingStore]:
+    cache = Cache(age_s=60, most=10, ears=1)
+    cache.hears(OpenEar())
+    store = CountingStore(clock)
+    chosen = replace(Policy(secret=b"s" * 32), **policy)  # type: ignore[arg-type]
+    return Sessions(store, chosen, cache=cache, now=clock), store
+
+
+def test_a_session_that_was_verified_a_moment_ago_is_not_asked_for_again(clock, deadline):
+    sessions, store = with_cache(clock)
+    id = sessions.create(GRANT, deadline=deadline)
+    token = sessions.redeem(id, ATTEMPT, deadline=deadline).token
+    first = sessions.verify(token, deadline=deadline)
+    assert sessions.verify(token, deadline=deadline) == first
+    assert store.reads == 1
+
+
+def test_a_wrong_token_is_refused_although_its_session_is_remembered(clock, deadline):
+    sessions, _ = with_cache(clock)
+    id = sessions.create(GRANT, deadline=deadline)
+    sessions.verify(sessions.redeem(id, ATTEMPT, deadline=deadline).token, deadline=deadline)
+    with pytest.raises(Rejected, match="bad_token"):
+        sessions.verify(_token_like(id), deadline=deadline)
+
+
+def test_a_remembered_session_ends_when_it_expires(clock, deadline):
+    sessions, store = with_cache(clock, session_ttl_s=10)
+    id = sessions.create(GRANT, deadline=deadline)
+    token = sessions.redeem(id, ATTEMPT, deadline=deadline).token
+    sessions.verify(token, deadline=deadline)
+    clock.now_s += 11
+    with pytest.raises(Rejected, match="expired"):
+        sessions.verify(token, deadline=deadline)
+    assert store.reads == 1
+
+
+def test_what_is_refused_is_asked_for_each_time(clock, deadline):
+    sessions, store = with_cache(clock)
+    id = sessions.create(GRANT, deadline=deadline)
+    token = sessions.redeem(id, ATTEMPT, deadline=deadline).token
+    sessions.revoke(id, tenant=None, deadline=deadline)
+    for _ in range(3):
+        with pytest.raises(Rejected, match="revoked"):
+            sessions.verify(token, deadline=deadline)
+    assert store.reads == 3
 
 
 def test_the_limit_refuses_and_leaves_nothing_behind(clock, deadline):

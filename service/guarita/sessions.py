@@ -21,6 +21,7 @@ from guarita.deadline import Deadline
 from guarita.errors import Conflict, LimitReached, Malformed, Reason, Rejected
 from guarita.ids import TicketId, uuid4_from
 from guarita.stores.base import Created, Grant, Record, Redeem, Redeemed, Status, Store
+from guarita.stores.cache import Cache
 
 TOKEN_BYTES = 16 + 32  # the ticket's UUID, then an HMAC-SHA256
 
@@ -82,12 +83,15 @@ class Sessions:
         store: Store,
         policy: Policy,
         *,
+        cache: Cache | None = None,
         now: Callable[[], float] = time.time,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
+        """`cache` is the one that the store was opened with; without one, verify always asks."""
         self.store = store
         self.policy = policy
         self._token_prefix = f"{policy.region}." if policy.region else ""
+        self._cache = cache if cache is not None else Cache()
         self._now = now
         self._random_bytes = random_bytes
 
@@ -149,13 +153,27 @@ class Sessions:
         )
 
     def verify(self, token: str, *, deadline: Deadline) -> Session:
-        """The session that a token proves, now. Read only. Raises `Rejected`."""
+        """The session that a token proves, now. Read only. Raises `Rejected`.
+
+        One that was live a moment ago is not asked for again (`sessions.cache_age_s`).
+        """
         raw = _decode_token(token.removeprefix(self._token_prefix))
+        record = self._cache.get(raw[:16])
+        if record is not None:
+            self._check(record, raw)
+            return self._session(record)
+        asked = self._cache.ask()
         record = self.store.read(UUID(bytes=raw[:16]), deadline=deadline)
         if record is None:
             raise Rejected(Reason.UNKNOWN)
+        self._check(record, raw)
+        self._cache.keep(record, asked)
+        return self._session(record)
+
+    def _check(self, record: Record, token: bytes) -> None:
+        """Raises `Rejected` unless it is a live session and this its token."""
         if not record.used or not hmac.compare_digest(
-            hashlib.sha256(raw).digest(), record.token_sha256
+            hashlib.sha256(token).digest(), record.token_sha256
         ):
             raise Rejected(Reason.BAD_TOKEN)
         whose = {"tenant": record.grant.tenant, "origin": record.grant.origin}
@@ -163,7 +181,6 @@ class Sessions:
             raise Rejected(Reason.REVOKED, **whose)
         if record.session_expires_at_ms <= self._now() * 1000:
             raise Rejected(Reason.EXPIRED, **whose)
-        return self._session(record)
 
     def revoke(self, id: TicketId, *, tenant: str | None, deadline: Deadline) -> bool:
         """End one ticket or session; False when there is none (of this tenant)."""

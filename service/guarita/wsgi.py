@@ -51,9 +51,10 @@ def build(settings: Settings) -> App:
 def open_sessions(settings: Settings, secret: bytes) -> Sessions:
     """The sessions over the configured store; `store.close()` gives it back."""
     from guarita.sessions import Policy, Sessions
-    from guarita.stores.connect import open_store
+    from guarita.stores.connect import new_cache, open_store
 
     limits = settings.sessions
+    cache = new_cache(settings.store, limits)
     policy = Policy(
         secret=secret,
         ticket_ttl_s=limits.ticket_ttl_s,
@@ -63,7 +64,7 @@ def open_sessions(settings: Settings, secret: bytes) -> Sessions:
         revoke_on_replay=limits.revoke_on_replay,
         region=settings.region.name,
     )
-    return Sessions(open_store(settings.store, limits), policy)
+    return Sessions(open_store(settings.store, limits, cache=cache), policy, cache=cache)
 
 
 def serve(settings: Settings) -> NoReturn:

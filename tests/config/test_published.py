@@ -58,6 +58,12 @@ def test_an_example_loads_with_all_its_settings_switched_on(example: Path, tmp_p
     jsonschema.validate(data, json.loads(SCHEMA.read_text("utf-8")))
 
 
+@pytest.mark.parametrize("wrong", [{"store": {"deadline_s": 0}}, {"sessions": {"cache_age_s": 61}}])
+def test_the_schema_knows_the_limits_of_seconds(wrong: dict[str, object]) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, json.loads(SCHEMA.read_text("utf-8")))
+
+
 def test_the_schema_is_current() -> None:
     assert SCHEMA.read_text("utf-8") == json_schema(), (
         "run: guarita config schema > deploy/config/guarita.schema.json"

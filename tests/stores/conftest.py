@@ -15,7 +15,7 @@ from guarita.config import Settings
 from guarita.deadline import Deadline
 from guarita.errors import ServerMissing
 from guarita.stores.base import Store
-from guarita.stores.connect import open_store
+from guarita.stores.connect import new_cache, open_store
 from guarita.topology.local import Installation, LocalCluster, LocalSentinel, LocalStandalone
 from guarita.topology.local.sentinel import PRIMARY_NAME
 
@@ -105,7 +105,8 @@ def opened() -> Iterator[Callable[..., Store]]:
     with ExitStack() as stack:
 
         def open_one(settings: Settings, **options: Any) -> Store:
-            store = open_store(settings.store, settings.sessions, **options)
+            cache = new_cache(settings.store, settings.sessions)
+            store = open_store(settings.store, settings.sessions, cache=cache, **options)
             stack.callback(store.close)
             return store
 

@@ -200,7 +200,7 @@ def test_a_ticket_is_redeemed_over_tls(tls, opened, topology):
 def test_an_authority_that_is_not_trusted_is_refused(tls, opened, topology):
     store = opened(tls.settings(topology, ca_file=str(tls.directory / "other.pem")))
     with pytest.raises(StoreUnavailable, match="certificate verify failed"):
-        store.ping(deadline=Deadline.after(2))
+        store.ping(deadline=Deadline.after(4))
 
 
 @wrong_name
@@ -208,7 +208,7 @@ def test_an_authority_that_is_not_trusted_is_refused(tls, opened, topology):
 def test_a_certificate_of_another_name_is_refused(tls, opened, topology):
     store = opened(tls.settings(topology))
     with pytest.raises(StoreUnavailable, match="certificate verify failed"):
-        store.ping(deadline=Deadline.after(2))
+        store.ping(deadline=Deadline.after(4))
 
 
 @wrong_name

@@ -17,6 +17,7 @@ class Wire:
         self._sockets: list[socket.socket] = []
         self._cut_after: bytes | None = None
         self._losing: bytes | None = None
+        self._silent: bytes | None = None
         self.cuts = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -27,6 +28,10 @@ class Wire:
     def lose_requests(self, to: bytes) -> None:
         """Let no request that contains `to` through any more; its connection stays open."""
         self._losing = to
+
+    def lose_answers(self, of: bytes) -> None:
+        """Deliver nothing more on connections that have ever sent `of`; they stay open."""
+        self._silent = of
 
     def close(self) -> None:
         self._listener.close()
@@ -39,19 +44,24 @@ class Wire:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(("127.0.0.1", self._target))
                 self._sockets += [client, server]
-                marked = threading.Event()
+                marked, sent = threading.Event(), bytearray()
                 threading.Thread(
-                    target=self._forward, args=(client, server, marked), daemon=True
+                    target=self._forward, args=(client, server, marked, sent), daemon=True
                 ).start()
                 threading.Thread(
-                    target=self._return, args=(server, client, marked), daemon=True
+                    target=self._return, args=(server, client, marked, sent), daemon=True
                 ).start()
 
     def _forward(
-        self, client: socket.socket, server: socket.socket, marked: threading.Event
+        self,
+        client: socket.socket,
+        server: socket.socket,
+        marked: threading.Event,
+        sent: bytearray,
     ) -> None:
         with suppress(OSError):
             while data := client.recv(65536):
+                sent += data
                 if self._cut_after and self._cut_after in data:
                     self._cut_after = None
                     marked.set()
@@ -59,7 +69,11 @@ class Wire:
                     server.sendall(data)
 
     def _return(
-        self, server: socket.socket, client: socket.socket, marked: threading.Event
+        self,
+        server: socket.socket,
+        client: socket.socket,
+        marked: threading.Event,
+        sent: bytearray,
     ) -> None:
         with suppress(OSError):
             while data := server.recv(65536):
@@ -67,4 +81,5 @@ class Wire:
                     self.cuts += 1
                     client.shutdown(socket.SHUT_RDWR)
                     return
-                client.sendall(data)
+                if not (self._silent and self._silent in sent):
+                    client.sendall(data)

@@ -20,6 +20,7 @@ from guarita.config.rules import broken_rules, without_all
 from guarita.config.store import Section, StoreSettings
 from guarita.config.values import (
     MIN_SECRET_CHARACTERS,
+    Age,
     Digest,
     KeyPart,
     Lifetime,
@@ -72,6 +73,12 @@ class SessionSettings(Section):
     """Seconds in which the same attempt may repeat its redeem."""
     revoke_on_replay: Switch = False
     """Whether a redeem by another attempt ends the session that the first one opened."""
+    cache_age_s: Age = 2.0
+    """Seconds for which a process may go on taking a session for live without asking the store;
+    0 to ask each time. A revoked one is refused at once by the process that revoked it, by the
+    others when they are told (milliseconds), and after this time whatever happens."""
+    cache_entries: Whole = Field(10_000, ge=1, le=1_000_000)
+    """Sessions that a process remembers for this at most."""
 
 
 def _one_or_more(value: object) -> object:

@@ -127,7 +127,8 @@ def _lower(value: object) -> object:
 
 
 Whole = Annotated[int, BeforeValidator(no_bool)]
-Seconds = Annotated[float, BeforeValidator(no_bool), Field(gt=0, le=3600, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, le=3600), BeforeValidator(no_bool)]
+Age = Annotated[float, Field(ge=0, le=60), BeforeValidator(no_bool)]
 Lifetime = Annotated[int, BeforeValidator(no_bool), Field(ge=1, le=366 * 86400)]
 Switch = Annotated[bool, BeforeValidator(_no_number, json_schema_input_type=bool)]
 RegionName = Annotated[str, AfterValidator(_region)]

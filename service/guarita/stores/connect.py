@@ -17,11 +17,13 @@ from redis.retry import Retry
 from guarita.config import Credentials, SessionSettings, StoreSettings, Topology
 from guarita.metrics import STORE_LOSSES
 from guarita.stores.base import Store
+from guarita.stores.cache import Cache
 from guarita.stores.cluster import ClusterNodes
 from guarita.stores.discovery import Finder, FixedPrimary
 from guarita.stores.durability import Address
 from guarita.stores.guard import TALLIES, Guard, History, Rule, Writes
 from guarita.stores.lane import Lane, Primary
+from guarita.stores.listener import Listener
 from guarita.stores.memory import MemoryStore
 from guarita.stores.pipeline import Argument, Pipeline
 from guarita.stores.prober import Prober
@@ -32,8 +34,20 @@ from guarita.stores.sentinel import SentinelMajority
 _log = structlog.get_logger("guarita.stores")
 
 
+def new_cache(store: StoreSettings, sessions: SessionSettings) -> Cache:
+    """What verify may remember: to be given to `open_store`, which has it hear of revocations."""
+    if store.topology is Topology.MEMORY or not sessions.cache_age_s:
+        return Cache()
+    ears = len(_tags(store))
+    return Cache(age_s=sessions.cache_age_s, most=sessions.cache_entries, ears=ears)
+
+
 def open_store(
-    store: StoreSettings, sessions: SessionSettings, *, now: Callable[[], float] = time.time
+    store: StoreSettings,
+    sessions: SessionSettings,
+    *,
+    cache: Cache | None = None,
+    now: Callable[[], float] = time.time,
 ) -> Store:
     """The configured store. Returns at once: who calls it waits for the servers, not this.
 
@@ -42,10 +56,10 @@ def open_store(
     if store.topology is Topology.MEMORY:
         return MemoryStore(now)
     names = KeyNames(sessions.key_prefix, sessions.stats_key)
-    tags = CLUSTER_TAGS if store.topology is Topology.CLUSTER else ("",)
+    cache = cache if cache is not None else Cache()
 
     def open_primary(address: Address, lane: Lane) -> Primary:
-        return _open_primary(store, address, lane, names.probe(lane.tag))
+        return _open_primary(store, address, lane, names, cache)
 
     prober = Prober(_finder(store), open_primary)
     rule = Rule(
@@ -61,10 +75,14 @@ def open_store(
             guard=Guard(rule, names.counters(tag), on_doubt=prober.wake),
             on_trouble=prober.wake,
         )
-        for tag in tags
+        for tag in _tags(store)
     ]
     prober.start(lanes)
-    return RedisStore(lanes, names, on_close=prober.close)
+    return RedisStore(lanes, names, cache=cache, on_close=prober.close)
+
+
+def _tags(store: StoreSettings) -> tuple[str, ...]:
+    return CLUSTER_TAGS if store.topology is Topology.CLUSTER else ("",)
 
 
 def _finder(store: StoreSettings) -> Finder:
@@ -87,7 +105,9 @@ def _finder(store: StoreSettings) -> Finder:
     return FixedPrimary((store.standalone.host, store.standalone.port))
 
 
-def _open_primary(store: StoreSettings, address: Address, lane: Lane, probe_key: bytes) -> Primary:
+def _open_primary(
+    store: StoreSettings, address: Address, lane: Lane, names: KeyNames, cache: Cache
+) -> Primary:
     """Connects and writes: a node may answer and still take no writes (min-replicas, disk full)."""
     pool = _pool(
         address,
@@ -97,7 +117,7 @@ def _open_primary(store: StoreSettings, address: Address, lane: Lane, probe_key:
         db=store.data.db,
         redis_connect_func=_connect_to_primary,
     )
-    connections = [_connected(pool, probe_key) for _ in range(2)]
+    connections = [_connected(pool, names.probe(lane.tag)) for _ in range(2)]
     _look_for_loss(connections[0], lane.guard, f"{address[0]}:{address[1]}")
     durable = Writes(lane.guard, address)
 
@@ -108,7 +128,15 @@ def _open_primary(store: StoreSettings, address: Address, lane: Lane, probe_key:
         Pipeline(each, durable, most_queued=store.max_waiting, on_end=on_end, name="guarita-io")
         for each in connections
     )
-    primary = Primary(address, durable, writes, reads)
+    listener = None
+    if cache.is_on:
+        listener = Listener(
+            pool.make_connection,
+            names.revocations(lane.tag),
+            cache,
+            primary=f"{address[0]}:{address[1]}",
+        )
+    primary = Primary(address, durable, writes, reads, listener)
     return primary
 
 

@@ -27,6 +27,7 @@ from guarita.errors import StoreOutcomeUnknown, StoreUnavailable
 from guarita.stores.base import Acknowledgement
 from guarita.stores.gate import Gate
 from guarita.stores.guard import Guard, Writes
+from guarita.stores.listener import Listener
 from guarita.stores.pipeline import Argument, Call, Full, Lost, NotSent, Pipeline
 from guarita.stores.scripts import Script
 
@@ -34,15 +35,21 @@ from guarita.stores.scripts import Script
 class Primary:
     """A node that was found to be primary, with the pipelines to it. Compared by identity."""
 
-    __slots__ = ("durable", "host", "port", "reads", "writes")
+    __slots__ = ("durable", "host", "listener", "port", "reads", "writes")
 
     def __init__(
-        self, address: tuple[str, int], durable: Writes, writes: Pipeline, reads: Pipeline
+        self,
+        address: tuple[str, int],
+        durable: Writes,
+        writes: Pipeline,
+        reads: Pipeline,
+        listener: Listener | None = None,
     ) -> None:
         self.host, self.port = address
         self.durable = durable
         self.writes = writes
         self.reads = reads  # of their own, so that no read waits behind a WAIT
+        self.listener = listener  # none without a cache
 
     @property
     def address(self) -> tuple[str, int]:
@@ -51,8 +58,15 @@ class Primary:
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
+    def begin(self) -> None:
+        """It is the lane's primary now: hear what is revoked on it."""
+        if self.listener is not None:
+            self.listener.start()
+
     def end(self, reason: str) -> None:
         """Give every caller in flight its error now, and close the connections."""
+        if self.listener is not None:
+            self.listener.end()
         self.writes.end(reason)
         self.reads.end(reason)
 

@@ -117,6 +117,8 @@ class Prober:
             last.end(lane.gate.reason)
             _log.warning("primary lost", primary=str(last), reason=lane.gate.reason)
         asked, probe = self._probes.get(lane.tag, (None, None))
+        if probe is not None and asked != address:
+            probe.add_done_callback(_end_unwanted)
         if probe is None or asked != address:
             # In a thread of its own: a frozen node must not keep us from hearing of the next one.
             probe = self._executor.submit(self._open_primary, address, lane)
@@ -133,4 +135,11 @@ class Prober:
             raise NotFound(f"{address[0]}:{address[1]} takes no writes: {exc}") from exc
         self._last[lane.tag] = primary
         _log.info("primary found", primary=str(primary), waiting=lane.gate.waiting)
+        primary.begin()
         lane.gate.open(primary)
+
+
+def _end_unwanted(probe: Future[Primary]) -> None:
+    """The node answered after another one had taken its place."""
+    if not probe.cancelled() and probe.exception() is None:
+        probe.result().end("another node is primary")

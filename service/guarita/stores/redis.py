@@ -7,7 +7,6 @@ the id, so that this stays true; elsewhere one.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,6 +25,7 @@ from guarita.stores.base import (
     RedeemResult,
     Status,
 )
+from guarita.stores.cache import Cache, name_of_subject
 from guarita.stores.lane import Lane
 from guarita.stores.pipeline import Argument
 from guarita.stores.record import created_at_us, is_of, pack_grant, split_id, unpack_record
@@ -54,6 +54,10 @@ class KeyNames:
     def probe(self, tag: str) -> bytes:
         return self.counters(tag) + b":probe"
 
+    def revocations(self, tag: str) -> bytes:
+        """The channel on which the names of what is revoked are published."""
+        return self.counters(tag) + b":revocations"
+
     def revoked(self, subject: bytes, tag: str) -> bytes:
         return self.counters(tag) + b":revoked:" + subject
 
@@ -68,10 +72,17 @@ class RedisStore:
     kind = "redis"
 
     def __init__(
-        self, lanes: Sequence[Lane], names: KeyNames, *, on_close: Callable[[], None]
+        self,
+        lanes: Sequence[Lane],
+        names: KeyNames,
+        *,
+        cache: Cache,
+        on_close: Callable[[], None],
     ) -> None:
+        """What is revoked here is dropped from `cache` at once."""
         self._lanes = lanes
         self._names = names
+        self._cache = cache
         self._on_close = on_close
 
     def create(
@@ -105,6 +116,7 @@ class RedisStore:
             redeem.session_ttl_s,
             redeem.replay_window_s,
             int(redeem.revoke_on_replay),
+            redeem.id.bytes,
             deadline=deadline,
         )
         outcome = Redeemed(answer[0].decode())
@@ -114,8 +126,10 @@ class RedisStore:
             record = self._current(redeem.id, answer[1], deadline)
         except StoreUnavailable as exc:
             raise StoreOutcomeUnknown(f"the ticket was changed, but then: {exc}") from exc
-        if record.revoked and outcome in (Redeemed.ADMITTED, Redeemed.REPLAYED):
-            outcome = Redeemed.REVOKED
+        if record.revoked:
+            self._cache.drop(redeem.id.bytes)
+            if outcome in (Redeemed.ADMITTED, Redeemed.REPLAYED):
+                outcome = Redeemed.REVOKED
         return RedeemResult(outcome, record)
 
     def read(self, id: UUID, *, deadline: Deadline) -> Record | None:
@@ -126,7 +140,11 @@ class RedisStore:
     def revoke(self, id: UUID, *, tenant: str | None, deadline: Deadline) -> bool:
         lane = self._lane(id.bytes)
         words = ("0", "") if tenant is None else ("1", tenant)
-        return bool(self._write(lane, scripts.REVOKE, id, *words, deadline=deadline))
+        try:
+            answer = self._write(lane, scripts.REVOKE, id, *words, id.bytes, deadline=deadline)
+        finally:  # also where it is not known whether it was applied
+            self._cache.drop(id.bytes)
+        return bool(answer)
 
     def revoke_subject(self, tenant: str, subject: str, *, ttl_s: int, deadline: Deadline) -> None:
         """Sets a mark that is compared with the creation of each record of the subject.
@@ -134,8 +152,14 @@ class RedisStore:
         On a Cluster the two times may come from nodes whose clocks differ: a ticket made within
         that difference is taken for older or younger than it is.
         """
-        lane, mark = self._mark(tenant, subject)
-        lane.write(1, mark, ttl_s, script=scripts.REVOKE_SUBJECT, deadline=deadline)
+        name = name_of_subject(tenant, subject)
+        lane = self._lane(name)
+        mark, channel = self._names.revoked(name, lane.tag), self._names.revocations(lane.tag)
+        words = (mark, ttl_s, channel, name)
+        try:
+            lane.write(1, *words, script=scripts.REVOKE_SUBJECT, deadline=deadline)
+        finally:
+            self._cache.drop(name)
 
     def status(self, *, deadline: Deadline) -> Status:
         counts = [self._counts(lane, deadline) for lane in self._lanes]
@@ -171,14 +195,10 @@ class RedisStore:
         record = unpack_record(id, data)
         if record.revoked or not record.grant.subject:
             return record
-        lane, key = self._mark(record.grant.tenant, record.grant.subject)
-        mark = lane.read("GET", key, deadline=deadline)
+        name = name_of_subject(record.grant.tenant, record.grant.subject)
+        lane = self._lane(name)
+        mark = lane.read("GET", self._names.revoked(name, lane.tag), deadline=deadline)
         return replace(record, revoked=mark is not None and created_at_us(data) <= int(mark))
-
-    def _mark(self, tenant: str, subject: str) -> tuple[Lane, bytes]:
-        digest = hashlib.sha256(f"{tenant}\n{subject}".encode()).digest()[:16]
-        lane = self._lane(digest)
-        return lane, self._names.revoked(digest, lane.tag)
 
     def _keys(self, lane: Lane, id: UUID) -> list[bytes]:
         names = self._names

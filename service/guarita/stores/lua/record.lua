@@ -96,6 +96,10 @@ end
 -- WAIT prove that the node which answered is the primary that the others follow.
 local function tally(name) redis.call('HINCRBY', KEYS[2], name, 1) end
 
+-- Has every process forget `name`. Whoever may not publish goes on without: what others remember
+-- grows old.
+local function announce(name) redis.pcall('SPUBLISH', KEYS[2] .. ':revocations', name) end
+
 local function save(record)
   redis.call('SET', KEYS[1], record, 'PXAT', record_expires_s(record) * 1000)
 end

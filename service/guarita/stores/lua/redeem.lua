@@ -1,5 +1,6 @@
 -- ARGV: rest of the id, SHA-256 of the attempt and of the token, session ttl and replay window,
--- both in seconds, 1 if another attempt revokes the session. Returns the outcome and the record.
+-- both in seconds, 1 if another attempt revokes the session, the id.
+-- Returns the outcome and the record.
 -- Safe to repeat: the attempt that was admitted is told so again, any other is refused.
 local function refuse(outcome, record)
   tally('total_refused')
@@ -22,6 +23,7 @@ if flag(record, USED) then
     count(record_expires_s(record), -1, -1)
     record = with_flag(record, REVOKED)
     save(record)
+    announce(ARGV[7])
   end
   return refuse('used', record)
 end

@@ -1,4 +1,5 @@
--- ARGV: rest of the id, '1' and the tenant that it must belong to, or '0'. Returns 1 if it is revoked now.
+-- ARGV: rest of the id, '1' and the tenant that it must belong to, or '0' and anything, the id.
+-- Returns 1 if it is revoked now.
 -- The tombstone stays until its expiry but counts no more.
 local record = fetch()
 tally('total_revokes')
@@ -10,4 +11,5 @@ if not flag(record, REVOKED) then
   count(record_expires_s(record), -1, used and -1 or 0)
   save(with_flag(record, REVOKED))
 end
+announce(ARGV[4])
 return 1

@@ -1,0 +1,134 @@
+"""`python -m bench`: measure, and write `docs/performance.md`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import click
+
+from bench import facts, report
+from bench.contestants import Contestant, Guarita, peers
+from bench.course import ROWS, Cell, Course, Runner
+from bench.install import NotInstalled, install
+from bench.load import NoLoad, find_wrk
+from bench.results import BASE_CONNECTIONS, Entry, Results
+from guarita.errors import TopologyError
+from guarita.topology.local import LocalSentinel, processes
+
+INSTALLED = facts.ROOT / ".cache/bench"
+WARM_UP_S = 1
+
+
+def _numbers(_context: click.Context, _option: click.Parameter, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(each) for each in text.split(",") if each)
+    except ValueError as exc:
+        raise click.BadParameter(f"{text}: write whole numbers with commas between") from exc
+
+
+@click.command()
+@click.option("--seconds", default=5, show_default=True, help="Of load per cell.")
+@click.option("--rounds", default=5, show_default=True, help="Figures are their medians.")
+@click.option("--connections", default="1,32,256", show_default=True, callback=_numbers)
+@click.option("--live", default="", callback=_numbers, help="Also with that many tickets stored.")
+@click.option("--only", default="", help="Names with commas between, such as guarita-fast,express.")
+@click.option("--output", default="docs", show_default=True, type=click.Path(path_type=Path))
+def main(
+    seconds: int,
+    rounds: int,
+    connections: tuple[int, ...],
+    live: tuple[int, ...],
+    only: str,
+    output: Path,
+) -> None:
+    """Measure Guarita and its peers side by side, and write the report."""
+    cells = [Cell(row, each) for row in ROWS for each in connections]
+    cells += [Cell(row, BASE_CONNECTIONS, each) for row in ROWS for each in live]
+    try:
+        find_wrk()
+        contestants, missing = _contestants(only.split(",") if only else [])
+        with _course(seconds) as course, _running(course, contestants) as runners:
+            _measure(course, runners, cells, rounds)
+            results = Results(
+                entries=tuple(
+                    Entry(each.contestant, each.samples, course.weigh(each)) for each in runners
+                ),
+                connections=connections,
+                live=live,
+                seconds=seconds,
+                rounds=rounds,
+                facts=facts.collect(course.primary.version, INSTALLED, _command()),
+                missing=tuple(missing),
+            )
+    except (NoLoad, TopologyError) as exc:
+        raise click.ClickException(str(exc)) from exc
+    click.echo(f"{report.write(results, output)} is written.")
+
+
+def _command() -> str:
+    arguments = shlex.join(sys.argv[1:])
+    return f"make bench BENCH_ARGS='{arguments}'" if arguments else "make bench"
+
+
+def _contestants(only: Sequence[str]) -> tuple[list[Contestant], list[str]]:
+    """Those that can be measured here, and why the others cannot."""
+    found: list[Contestant] = [Guarita.with_durability(each) for each in ("balanced", "fast")]
+    missing = []
+    for peer in peers(INSTALLED):
+        if only and peer.name not in only:
+            continue
+        try:
+            install(peer.name, INSTALLED)
+            found.append(peer)
+        except NotInstalled as exc:
+            missing.append(f"{peer.label}: {exc}")
+    return [each for each in found if not only or each.name in only], missing
+
+
+@contextmanager
+def _course(seconds: int) -> Iterator[Course]:
+    with (
+        tempfile.TemporaryDirectory(prefix="guarita-bench-") as name,
+        LocalSentinel(Path(name) / "redis") as installation,
+        closing(Course(Path(name), installation, seconds=seconds)) as course,
+    ):
+        yield course
+
+
+@contextmanager
+def _running(course: Course, contestants: Sequence[Contestant]) -> Iterator[list[Runner]]:
+    runners: list[Runner] = []
+    try:
+        for each in contestants:
+            runners.append(course.start(each))
+        yield runners
+    finally:
+        processes.stop([each.identity for each in runners], timeout_s=10)
+
+
+def _measure(course: Course, runners: Sequence[Runner], cells: Sequence[Cell], rounds: int) -> None:
+    for runner in runners:
+        for row in ROWS:
+            course.warm_up(runner, Cell(row, BASE_CONNECTIONS), WARM_UP_S)
+    for number in range(rounds):
+        for cell in cells:
+            turn = number % len(runners)  # nobody is always the first
+            for runner in [*runners[turn:], *runners[:turn]]:
+                course.measure(runner, cell)
+                _tell(runner, cell, number)
+
+
+def _tell(runner: Runner, cell: Cell, number: int) -> None:
+    sample = runner.samples[cell][-1]
+    what = f"{cell.row} {cell.connections}" + (f" of {cell.live}" if cell.live else "")
+    figures = f"{sample.per_s:.0f}/s, {sample.cpu_us:.0f} us of CPU"
+    click.echo(f"{number + 1}: {what}: {runner.contestant.name} {figures}")
+
+
+if __name__ == "__main__":
+    main()

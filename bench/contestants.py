@@ -1,0 +1,180 @@
+"""Who is measured: how each is started, what it is asked, and how its records are named."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import secrets
+import sys
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+from urllib.parse import quote
+
+from bench.load import Answer, Request
+
+SECRET = "only-for-measuring-" + "x" * 32
+JSON = (("Content-Type", "application/json"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a contestant runs: its directory, its port, and the store."""
+
+    directory: Path
+    port: int
+    primary: str
+    sentinels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Contestant(ABC):
+    """A server that makes a session for a user, uses it once and tells who it belongs to."""
+
+    name: str
+    label: str
+    key_prefix: bytes
+
+    is_ours: ClassVar[bool] = False
+
+    @property
+    def is_floor(self) -> bool:
+        """Whether it is there to show what is possible, not as a rival."""
+        return False
+
+    @abstractmethod
+    def argv(self, site: Site) -> list[str]:
+        """The command that serves on `site.port`."""
+
+    @abstractmethod
+    def create(self) -> Request: ...
+
+    @abstractmethod
+    def new_id(self) -> bytes:
+        """An id as in this server's keys."""
+
+    @abstractmethod
+    def redeem(self, id: bytes) -> Request:
+        """Use the session whose key ends in `id`."""
+
+    @abstractmethod
+    def verify(self, answer: Answer) -> Request:
+        """Ask for the session that this answer, to its creation or redeem, has given."""
+
+
+@dataclass(frozen=True)
+class Guarita(Contestant):
+    """Guarita under gunicorn with gevent, one worker; it finds the primary through Sentinel."""
+
+    durability: str
+
+    is_ours = True
+
+    @classmethod
+    def with_durability(cls, durability: str) -> Self:
+        return cls(f"guarita-{durability}", f"Guarita, {durability}", b"auth_session:", durability)
+
+    def argv(self, site: Site) -> list[str]:
+        settings = {
+            "server": {"bind": f"127.0.0.1:{site.port}", "workers": 1},
+            "store": {
+                "topology": "sentinel",
+                "durability": self.durability,
+                "sentinel": {"primary_name": "guarita", "nodes": list(site.sentinels)},
+            },
+            "sessions": {"max_sessions": 0},
+            "security": {"secret": SECRET},
+        }
+        config = site.directory / f"{self.name}.yaml"
+        config.write_text(json.dumps(settings))
+        return [sys.executable, "-m", "guarita", "--config", str(config), "serve"]
+
+    def create(self) -> Request:
+        return Request("POST", "/auth/create-session", JSON, '{"subject": "user-1"}')
+
+    def new_id(self) -> bytes:
+        return uuid.uuid4().bytes
+
+    def redeem(self, id: bytes) -> Request:
+        body = {"session_id": str(uuid.UUID(bytes=id)), "attempt": secrets.token_hex(16)}
+        return Request("POST", "/auth/redeem", JSON, json.dumps(body))
+
+    def verify(self, answer: Answer) -> Request:
+        token = json.loads(answer.body)["session_token"]
+        return Request("GET", "/auth/verify", (("Cookie", f"__Host-guarita={token}"),))
+
+
+@dataclass(frozen=True)
+class Peer(Contestant):
+    """One of `bench/peers`: `POST /create`, `POST /redeem` and `GET /verify`, by cookie."""
+
+    command: Callable[[Site], list[str]]
+    cookie: str
+    id_characters: int
+
+    @property
+    def is_floor(self) -> bool:
+        return self.name == "go"
+
+    def argv(self, site: Site) -> list[str]:
+        settings = {"STORE_URL": f"redis://{site.primary}/0", "SECRET": SECRET, "PORT": site.port}
+        return [
+            "env",
+            "NODE_ENV=production",
+            *(f"{name}={value}" for name, value in settings.items()),
+            *self.command(site),
+        ]
+
+    def create(self) -> Request:
+        return Request("POST", "/create")
+
+    def new_id(self) -> bytes:
+        return secrets.token_hex(self.id_characters)[: self.id_characters].encode()
+
+    def redeem(self, id: bytes) -> Request:
+        value = _signed(id.decode()) if self.name == "express" else id.decode()
+        return Request("POST", "/redeem", (("Cookie", f"{self.cookie}={value}"),))
+
+    def verify(self, answer: Answer) -> Request:
+        return Request("GET", "/verify", (("Cookie", answer.cookie),))
+
+
+def _signed(id: str) -> str:
+    """As express-session signs what is in its cookie."""
+    mac = hmac.digest(SECRET.encode(), id.encode(), "sha256")
+    return quote(f"s:{id}.{base64.b64encode(mac).decode().rstrip('=')}", safe="")
+
+
+def peers(installed: Path) -> list[Peer]:
+    """The peers, as `bench.install` lays them out in `installed`."""
+    bin = installed / "venv/bin"
+
+    def uvicorn(site: Site) -> list[str]:
+        options = ["--port", str(site.port), "--no-access-log", "--log-level", "warning"]
+        folder = str(installed / "fastapi")
+        return [str(bin / "uvicorn"), "--app-dir", folder, "peer:app", *options]
+
+    def gunicorn(site: Site) -> list[str]:
+        bind = f"127.0.0.1:{site.port}"
+        options = ["-k", "gevent", "-w", "1", "--bind", bind, "--keep-alive", "5"]
+        folder = str(installed / "flask")
+        return [str(bin / "gunicorn"), *options, "--chdir", folder, "peer:app"]
+
+    def node(_site: Site) -> list[str]:
+        return ["node", str(installed / "express/peer.js")]
+
+    def go(_site: Site) -> list[str]:
+        return [str(installed / "go/peer")]
+
+    express = "express-session + connect-redis"
+    floor = "Go net/http + go-redis (floor)"
+    return [
+        Peer("fastapi", "FastAPI + redis.asyncio", b"session:", uvicorn, "sid", 32),
+        Peer("flask", "Flask + Flask-Session", b"session:", gunicorn, "session", 43),
+        Peer("express", express, b"sess:", node, "connect.sid", 32),
+        Peer("go", floor, b"session:", go, "sid", 26),
+    ]

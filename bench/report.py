@@ -1,0 +1,183 @@
+"""Writes a run down: `performance.md` with its tables, and `performance.json` with all samples."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from bench.course import MEMORY_RECORDS, ROWS, Row
+from bench.picture import draw
+from bench.results import BASE_CONNECTIONS, Entry, Results
+
+TARGETS = {"create": 0.8, "redeem": 0.8, "verify": 0.6}  # processor time, express-session = 1
+RATE_TARGET = 0.9  # requests a second with balanced, fast = 1
+GROWTH_TARGET = 0.1
+
+WORK = {
+    "create": "Make a ticket (the peers: a session) for a user: one write with an expiry.",
+    "redeem": "Read it, refuse it if it was used, mark it used: each request another ticket.",
+    "verify": "Tell whom a session belongs to, by the cookie; nothing is written.",
+}
+REASONS = """\
+What Guarita does in a request and the peers do not: it keeps to a deadline, logs a line for the
+request and one for the security event, counts metrics, sends its security headers, checks the
+body's shape, and changes a ticket in one script together with the counters of the status; and
+`balanced` answers a write when both replicas have it. Most of what is left is the HTTP server:
+gunicorn reads and writes HTTP in Python, which uvicorn and Node leave to C.
+"""
+HOW = """\
+One machine, all servers started side by side, one process each (Go uses every core). Cells are
+taken in turn - each server, then the next connections, then the next row, then all again - so
+that a disturbance hits all of them; each figure is the median of its rounds. `wrk` makes the load
+over loopback. The store is what `guarita local up` starts: a primary, two replicas, three
+Sentinels, append-only files on. Processor time is user and system time of all processes of the
+server, as the kernel counts it, divided by the requests answered. Ratios are what to look at:
+absolute figures belong to the machine.
+
+Guarita runs as `guarita serve` does it (gunicorn, gevent) with one worker, no limit of sessions
+and otherwise default settings: it logs every request and every security event, answers with
+its security headers, and finds the primary through Sentinel; `balanced` waits until both replicas
+have a write. The peers log nothing, wait for no replica, and connect to the primary directly.
+Their sources are in `bench/peers`, each with its versions locked.
+"""
+
+
+def write(results: Results, folder: Path) -> Path:
+    """Write report, samples and picture into `folder`; the report's path."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    (folder / "images" / "performance.svg").write_text(draw(results))
+    (folder / "performance.json").write_text(json.dumps(results.as_json(), indent=1) + "\n")
+    path = folder / "performance.md"
+    path.write_text("\n".join(_lines(results)).rstrip() + "\n")
+    return path
+
+
+def _lines(results: Results) -> Iterable[str]:
+    yield from ("# Performance", "")
+    yield "Written by `make bench`, which measures all of this again on your machine."
+    yield from ("", "![Processor time per request](images/performance.svg)", "")
+    yield from ("## Where Guarita is behind", "")
+    yield from (*_losses(results), "")
+    yield from ("## Targets", "", *_targets(results), "")
+    for row in ROWS:
+        yield from (f"## {row.capitalize()}", "", WORK[row], "", *_table(results, row), "")
+    yield from ("## Memory", "", *_memory(results), "")
+    if results.live:
+        yield from ("## With more tickets", "", *_growth(results), "")
+    yield from ("## How it was measured", "", HOW)
+    yield from _facts(results)
+
+
+def _losses(results: Results) -> Iterable[str]:
+    losses = [*results.lost()]
+    if not losses:
+        yield "Nowhere: no Python or Node peer is better in any row."
+        return
+    yield REASONS
+    yield from _header("", "figure", "Guarita", "ahead of it")
+    for loss in losses:
+        ahead = ", ".join(f"{label} {figure:.0f}" for figure, label in loss.better)
+        yield _row(f"{loss.row}, {loss.contestant.label}", loss.what, f"{loss.figure:.0f}", ahead)
+
+
+def _targets(results: Results) -> Iterable[str]:
+    yield from _header("", "target", "measured", "")
+    for row in ROWS:
+        for entry in (each for each in results.entries if each.contestant.is_ours):
+            ratio, most = results.cpu_ratio(entry, row), TARGETS[row]
+            if ratio is not None:
+                what = f"{row}, {entry.contestant.label}: processor time, express-session = 1"
+                yield _row(what, f"<= {most}", f"{ratio:.2f}", _verdict(ratio <= most))
+    for row in ("create", "redeem"):
+        share = results.rate_ratio(row)
+        if share is not None:
+            what = f"{row}: requests/s with balanced, fast = 1"
+            yield _row(what, f">= {RATE_TARGET}", f"{share:.2f}", _verdict(share >= RATE_TARGET))
+
+
+def _table(results: Results, row: Row) -> Iterable[str]:
+    many = " / ".join(str(each) for each in results.connections)
+    yield f"Three figures in a cell: with {many} connections; the others with {BASE_CONNECTIONS}."
+    yield ""
+    yield from _header(
+        "",
+        "requests/s",
+        "p50 ms",
+        "p99 ms",
+        "CPU us/request",
+        "express = 1",
+        "store CPU us",
+        "store commands",
+    )
+    for entry in results.entries:
+        samples = [entry.median(row, each) for each in results.connections]
+        base = entry.median(row, BASE_CONNECTIONS)
+        ratio = results.cpu_ratio(entry, row)
+        if base is None:
+            continue
+        found = [each for each in samples if each]
+        yield _row(
+            entry.contestant.label,
+            " / ".join(f"{each.per_s:.0f}" for each in found),
+            " / ".join(f"{each.p50_ms:.2f}" for each in found),
+            " / ".join(f"{each.p99_ms:.2f}" for each in found),
+            f"{base.cpu_us:.0f}",
+            f"{ratio:.2f}" if ratio is not None else "",
+            f"{base.store_cpu_us:.0f}",
+            _commands(base.commands),
+        )
+
+
+def _commands(commands: dict[str, float]) -> str:
+    """The most frequent first; those inside scripts are among them."""
+    often = sorted(commands.items(), key=lambda each: -each[1])
+    return ", ".join(f"{n:.2g} {name}" for name, n in often if n >= 0.01)
+
+
+def _memory(results: Results) -> Iterable[str]:
+    yield f"What one more ticket adds to `used_memory`, over {MEMORY_RECORDS:,} of them."
+    yield ""
+    yield from _header("", "bytes per ticket")
+    for entry in results.entries:
+        yield _row(entry.contestant.label, f"{entry.bytes_per_ticket:.0f}")
+
+
+def _growth(results: Results) -> Iterable[str]:
+    few, many = results.live[0], results.live[-1]
+    yield f"With {many:,} live tickets, where {few:,} are 1; {BASE_CONNECTIONS} connections."
+    yield ""
+    yield from _header("", *(f"{row}: {what}" for row in ROWS for what in ("requests/s", "CPU")))
+    for entry in results.entries:
+        yield _row(entry.contestant.label, *_growth_of(entry, few, many))
+
+
+def _growth_of(entry: Entry, few: int, many: int) -> Iterable[str]:
+    for row in ROWS:
+        before = entry.median(row, BASE_CONNECTIONS, few)
+        after = entry.median(row, BASE_CONNECTIONS, many)
+        if before and after:
+            yield f"{after.per_s / before.per_s:.2f}"
+            yield f"{after.cpu_us / before.cpu_us:.2f}"
+
+
+def _facts(results: Results) -> Iterable[str]:
+    yield f"{results.rounds} rounds of {results.seconds} s per cell."
+    yield ""
+    yield from _header("", "")
+    yield from (_row(name, text) for name, text in results.facts.items())
+    yield ""
+    yield from (f"Not measured: {each}" for each in results.missing)
+
+
+def _verdict(is_met: bool) -> str:
+    return "met" if is_met else "not met"
+
+
+def _header(*names: str) -> Iterable[str]:
+    yield _row(*names)
+    yield "|" + "---|" * len(names)
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
