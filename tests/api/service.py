@@ -12,7 +12,7 @@ from guarita.api.app import App, create_app
 from guarita.config import Settings
 from guarita.errors import StoreError
 from guarita.sessions import Policy, Sessions
-from guarita.stores.base import Store
+from guarita.stores.base import Acknowledgement, Store
 from guarita.stores.memory import MemoryStore
 
 ACME_KEY = "acme-key-0123456789abcdef"
@@ -56,6 +56,9 @@ class FailingStore:
         raise self._error
 
     create = open = redeem = read = revoke = revoke_subject = status = ping = _fail
+
+    def acknowledgements(self) -> tuple[Acknowledgement, ...]:
+        return (Acknowledgement("balanced", "", (), (), 3, "no primary answers"),)
 
     def close(self) -> None:
         return

@@ -10,7 +10,16 @@ import pytest
 from guarita.errors import StoreError, StoreOutcomeUnknown, StoreUnavailable
 from guarita.sessions import Sessions
 
-from api.service import ATTEMPT, UNKNOWN_ID, FailingStore, Service, bearer, open_service
+from api.service import (
+    ACME_KEY,
+    ATTEMPT,
+    TENANTS,
+    UNKNOWN_ID,
+    FailingStore,
+    Service,
+    bearer,
+    open_service,
+)
 
 TOKEN = "A" * 64
 CALLS: list[tuple[str, str, dict[str, Any]]] = [
@@ -115,3 +124,14 @@ def test_a_content_length_that_is_none_is_malformed(service: Service, length: st
     body = b"".join(service.app(environ, lambda status, _headers: seen.append(status)))
     assert seen == ["400 Bad Request"]
     assert b"urn:guarita:problem:malformed" in body
+
+
+def test_deep_health_tells_why_requests_wait_to_who_may_know() -> None:
+    error = StoreUnavailable("down")
+    open_answer = failing(error).http.simulate_get("/healthz/deep")
+    assert open_answer.status_code == 503
+    assert open_answer.json["writes"][0]["trouble"] == "no primary answers"
+    closed = open_service(FailingStore(error), security={"tenants": TENANTS}).http
+    assert "writes" not in closed.simulate_get("/healthz/deep").json
+    assert "writes" in closed.simulate_get("/healthz/deep", headers=bearer(ACME_KEY)).json
+    assert closed.simulate_get("/healthz/deep", headers=bearer("wrong")).status_code == 403

@@ -13,7 +13,7 @@ import falcon
 import yaml
 
 from guarita import metrics
-from guarita.api.problems import problem_of
+from guarita.api.problems import CONTENT_TYPE, problem_of
 from guarita.api.request import Request
 from guarita.api.tickets import Desk, timestamp
 from guarita.deadline import Deadline
@@ -83,18 +83,29 @@ class DeepHealth:
         self._desk = desk
 
     def on_get(self, req: Request, resp: falcon.Response) -> None:
-        """Asks the store. Raises `StoreError`."""
+        """Asks the store; its trouble is told with who must have a write, where that is shown."""
+        shows = self._shows(req)
         error = store_trouble(self._desk.sessions, req.deadline)
+        body: dict[str, object] = {"status": "ok", "store": "ok"}
+        resp.content_type = falcon.MEDIA_JSON
         if error is not None:
-            raise error
-        media: dict[str, object] = {"status": "ok", "store": "ok"}
-        if self._desk.tenants.is_open or req.get_header("Authorization"):
-            self._desk.caller(req)  # node names are for who has a key
-            states = self._desk.sessions.store.acknowledgements()
-            media["writes"] = [
-                asdict(state) | {"left_out": dict(state.left_out)} for state in states
-            ]
-        resp.media = media
+            problem = problem_of(error)
+            resp.status = problem.status
+            resp.set_headers(problem.headers())
+            resp.content_type = CONTENT_TYPE
+            body = json.loads(problem.body())
+        resp.data = json.dumps(body | (self._writes() if shows else {})).encode()
+
+    def _shows(self, req: Request) -> bool:
+        """Whether the caller may see node names: who has a key may. Raises `Forbidden`."""
+        if not (self._desk.tenants.is_open or req.get_header("Authorization")):
+            return False
+        self._desk.caller(req)
+        return True
+
+    def _writes(self) -> dict[str, object]:
+        states = self._desk.sessions.store.acknowledgements()
+        return {"writes": [asdict(state) | {"left_out": dict(state.left_out)} for state in states]}
 
 
 class Metrics:

@@ -81,6 +81,16 @@ def _topology_has_its_nodes(settings: Settings) -> Iterator[Mistake]:
         )
 
 
+def _cluster_names_no_data_nodes(settings: Settings) -> Iterator[Mistake]:
+    nodes = settings.store.data_nodes
+    if settings.store.topology == "cluster" and nodes:
+        yield (
+            "store.data_nodes",
+            None,
+            "on a Cluster each slot has nodes of its own, and the Cluster names them: leave it out",
+        )
+
+
 def _cluster_has_one_database(settings: Settings) -> Iterator[Mistake]:
     db = settings.store.data.db
     if settings.store.topology == "cluster" and db != 0:
@@ -207,6 +217,7 @@ def _logs_are_two_files(settings: Settings) -> Iterator[Mistake]:
 RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("server.workers", "store.topology"), _memory_is_one_process),
     (("store.topology", "store.sentinel.nodes", "store.cluster.nodes"), _topology_has_its_nodes),
+    (("store.topology", "store.data_nodes"), _cluster_names_no_data_nodes),
     (("store.topology", "store.data.db"), _cluster_has_one_database),
     _one_password("sentinel"),
     _one_password("data"),

@@ -140,8 +140,6 @@ class StoreSettings(Section):
     """Seconds to wait for one connection."""
     io_timeout_s: Seconds = 1.0
     """Seconds to wait for one answer on a connection."""
-    max_connections: Whole = Field(64, ge=1)
-    """Connections of one process to the primary."""
     standalone: StandaloneSettings = Field(default_factory=StandaloneSettings)
     sentinel: SentinelSettings = Field(default_factory=SentinelSettings)
     cluster: ClusterSettings = Field(default_factory=ClusterSettings)

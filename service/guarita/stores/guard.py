@@ -119,7 +119,8 @@ class Guard:
             view = View(
                 written_to=writes.primary,
                 attached=writes.attached,
-                known=frozenset(self._known),
+                # Slots and replicas move between the nodes of a Cluster: it says whose they are.
+                known=frozenset() if self.rule.may_stand_alone else frozenset(self._known),
                 rounds=tuple(self._rounds),
                 attached_at_s=writes.attached_at_s,
                 watched=self.rule.watched,
