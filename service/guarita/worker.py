@@ -16,6 +16,13 @@ class Worker(GeventWorker):  # type: ignore[misc]
     gunicorn's own is HTML, and it logs the request line, where a ticket may stand.
     """
 
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
+        client = _Joined(sock)
+        try:
+            super().handle_request(listener_name, req, client, addr)
+        finally:
+            client.flush()
+
     def handle_error(self, _req: Any, client: Any, _addr: Any, exc: BaseException) -> None:
         from guarita.api.problems import INTERNAL, Problem
 
@@ -36,3 +43,37 @@ class Worker(GeventWorker):  # type: ignore[misc]
         )
         with suppress(OSError):  # the caller has gone
             write_nonblock(client, head.encode() + body)
+
+
+class _Joined:
+    """A client's socket that sends the head of an answer together with the start of its body.
+
+    gunicorn sends them one after the other: two system calls and two packets for every answer.
+    """
+
+    __slots__ = ("_client", "_held", "_holds")
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._held = b""
+        self._holds = True
+
+    def sendall(self, data: bytes) -> None:
+        """Keep the first piece back; it goes out with the second one, or by `flush`."""
+        if self._holds:
+            self._holds, self._held = False, data
+            return
+        data, self._held = self._held + data, b""
+        self._client.sendall(data)
+
+    def flush(self) -> None:
+        """Send what is kept back: an answer without a body."""
+        if self._held:
+            self.sendall(b"")
+
+    def close(self) -> None:
+        self._held = b""
+        self._client.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
