@@ -278,3 +278,36 @@ def test_configuring_twice_writes_each_line_once() -> None:
     configure(stream)
     logging.getLogger("other").warning("once")
     assert stream.getvalue().count("once") == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        UNKNOWN_ID,
+        "A" * 64,
+        "Basic\tcGxhbnRlZA",
+        "://:p@",
+        "attempt:x",
+        "secret=x",
+    ],
+)
+def test_the_shortest_secrets_are_hidden_too(text: str) -> None:
+    assert logs.Redactor().hide(text) != text
+
+
+def test_short_secrets_of_the_settings_are_hidden() -> None:
+    assert logs.Redactor(["hunter2"]).hide("hunter2") == logs.HIDDEN
+
+
+def test_every_destination_gets_the_whole_event(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    configure(stream, file=str(tmp_path / "app.log"))
+    try:
+        int("planted")
+    except ValueError:
+        structlog.stdlib.get_logger("guarita.trial").exception("it failed", number=1)
+    [first] = lines(stream.getvalue())
+    [second] = lines((tmp_path / "app.log").read_text())
+    assert first == second
+    assert first["number"] == 1
+    assert "ValueError: " in first["exception"]

@@ -319,3 +319,12 @@ def test_the_log_has_one_line_a_request_without_its_query(memory: Running) -> No
     (line,) = [line for line in found if line["event"] == "request"]
     assert (line["path"], line["status"]) == ("/auth/validate-session", 401)
     assert UNKNOWN_ID not in memory.log()
+
+
+def test_an_answer_is_one_piece_with_or_without_a_body(memory: Running) -> None:
+    with socket.create_connection(("127.0.0.1", memory.port), timeout=30) as connection:
+        for method in ("GET", "HEAD", "GET"):
+            connection.sendall(f"{method} /livez HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            head, end, body = connection.recv(65_536).partition(b"\r\n\r\n")
+            assert (head[:9], end) == (b"HTTP/1.1 ", b"\r\n\r\n")
+            assert bool(body) is (method == "GET")

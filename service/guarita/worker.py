@@ -16,6 +16,13 @@ class Worker(GeventWorker):  # type: ignore[misc]
     gunicorn's own is HTML, and it logs the request line, where a ticket may stand.
     """
 
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
+        client = _Joined(sock)
+        try:
+            super().handle_request(listener_name, req, client, addr)
+        finally:
+            client.flush()
+
     def handle_error(self, _req: Any, client: Any, _addr: Any, exc: BaseException) -> None:
         from guarita.api.middleware import SAFE_HEADERS
         from guarita.api.problems import CONTENT_TYPE, INTERNAL, Problem
@@ -41,3 +48,37 @@ class Worker(GeventWorker):  # type: ignore[misc]
         lines = [f"HTTP/1.1 {problem.status} {problem.title}", *map(": ".join, headers.items())]
         with suppress(OSError):  # the caller has gone
             write_nonblock(client, "\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+
+
+class _Joined:
+    """A client's socket that sends the head of an answer together with the start of its body.
+
+    gunicorn sends them one after the other: two system calls and two packets for every answer.
+    """
+
+    __slots__ = ("_client", "_held", "_holds")
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._held = b""
+        self._holds = True
+
+    def sendall(self, data: bytes) -> None:
+        """Keep the first piece back; it goes out with the second one, or by `flush`."""
+        if self._holds:
+            self._holds, self._held = False, data
+            return
+        data, self._held = self._held + data, b""
+        self._client.sendall(data)
+
+    def flush(self) -> None:
+        """Send what is kept back: an answer without a body."""
+        if self._held:
+            self.sendall(b"")
+
+    def close(self) -> None:
+        self._held = b""
+        self._client.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)

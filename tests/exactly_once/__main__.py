@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import os
 import random
 import shutil
@@ -35,9 +36,9 @@ def main() -> int:
         command = cuts.apart(here)
         os.execvp(command[0], command)
     directory = Path(tempfile.mkdtemp(prefix="guarita-rivals-"))
-    found = _report(run(_plan(arguments), directory), as_json=arguments.json)
+    found = _report(run(_plan(arguments), directory), directory, as_json=arguments.json)
     if found:
-        click.echo(f"logs: {directory}", err=True)
+        click.echo(f"whole histories and logs: {directory}", err=True)
     else:
         shutil.rmtree(directory)
     return int(found > 0)
@@ -73,7 +74,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     faults = tuple(itertools.islice(itertools.cycle(names), arguments.rounds or len(names)))
     return Plan(
         faults,
-        arguments.tickets // len(faults),
+        math.ceil(arguments.tickets / len(faults)),
         arguments.rate,
         arguments.durability,
         arguments.rejoin,
@@ -81,12 +82,14 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     )
 
 
-def _report(rounds: Iterator[Round], *, as_json: bool) -> int:
+def _report(rounds: Iterator[Round], directory: Path, *, as_json: bool) -> int:
     found = 0
     if not as_json:
         click.echo(_ROW.format(*_HEAD.split()))
     for each in rounds:
         found += len(each.anomalies)
+        with (directory / "anomalies.log").open("a") as log:
+            log.writelines(f"{anomaly}\n" for anomaly in each.anomalies)
         click.echo(_json(each) if as_json else _text(each))
     return found
 
@@ -103,7 +106,9 @@ def _text(each: Round) -> str:
         f"{each.silence_s:.1f} s",
         len(each.anomalies),
     )
-    evidence = (f"       ticket {a.number}: {a.kind}: {a.words}" for a in each.anomalies[:10])
+    evidence = (
+        f"       ticket {a.ticket.number}: {a.kind}: {a.words}" for a in each.anomalies[:10]
+    )
     return "\n".join([row, *evidence])
 
 
@@ -115,7 +120,7 @@ def _json(each: Round) -> str:
             "creates": each.creates,
             "redeems": each.redeems,
             "silence_s": round(each.silence_s, 2),
-            "anomalies": [[a.number, a.kind, a.words] for a in each.anomalies],
+            "anomalies": [[a.ticket.number, a.kind, a.words] for a in each.anomalies],
         }
     )
 

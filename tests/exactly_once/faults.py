@@ -86,7 +86,16 @@ def pause_until(event: str) -> Callable[[Scene], None]:
 
 def switch(scene: Scene) -> None:
     """SENTINEL FAILOVER, with the old primary alive"""
-    scene.sentinel.failover()
+    # Refused while an earlier failover is not over for that Sentinel.
+    if not wait_until(lambda: _switched(scene), timeout_s=60, pause_s=0.5):
+        raise TimeoutError(f"no Sentinel replaced {scene.primary}")
+
+
+def _switched(scene: Scene) -> bool:
+    try:
+        return scene.sentinel.failover() != scene.primary
+    except TopologyError:
+        return False
 
 
 def cut_from_all(scene: Scene) -> None:

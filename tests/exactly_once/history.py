@@ -25,12 +25,11 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a caller was told after all its tries, and when it asked; monotonic seconds."""
+    """What a caller was told in the end, and when it asked; monotonic seconds."""
 
     outcome: Outcome
     started_s: float
     ended_s: float
-    tries: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +66,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
-    number: int
     kind: Kind
     words: str
+    ticket: Ticket
 
 
 def check(tickets: Iterable[Ticket]) -> list[Anomaly]:
     """Everything in the history that a store with one admission a ticket cannot have answered."""
     return [
-        Anomaly(ticket.number, kind, words)
+        Anomaly(kind, words, ticket)
         for ticket in tickets
         for find in (_admissions, _creation, _refusals, _truth, _strangeness)
         for kind, words in find(ticket)

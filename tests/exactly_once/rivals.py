@@ -76,18 +76,17 @@ def redeem_of(number: int, rival: int) -> Redeem:
 
 def persist(call: Callable[[Deadline], Outcome]) -> Answer:
     """Repeat a call while the store fails it, as a page does that has time."""
-    started_s, tries, perhaps = time.monotonic(), 0, False
+    started_s, perhaps = time.monotonic(), False
     patience = Deadline.after(PATIENCE_S)
     while not patience.passed:
-        tries += 1
         try:
             outcome = call(Deadline.after(min(CALL_S, patience.remaining_s)))
         except StoreError as exc:
             perhaps = perhaps or not isinstance(exc, StoreUnavailable)
         else:
-            return Answer(outcome, started_s, time.monotonic(), tries)
+            return Answer(outcome, started_s, time.monotonic())
     outcome = Outcome.UNKNOWN if perhaps else Outcome.FAILED
-    return Answer(outcome, started_s, time.monotonic(), tries)
+    return Answer(outcome, started_s, time.monotonic())
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -74,7 +75,9 @@ def _round(
 ) -> list[Ticket]:
     sentinel.wait_ready(READY_S)
     for service in services:
-        service.send(("run", number * NUMBERS, plan.tickets // SERVICES, plan.rate / SERVICES))
+        service.send(
+            ("run", number * NUMBERS, math.ceil(plan.tickets / SERVICES), plan.rate / SERVICES)
+        )
     hold(LEAD_S)
     scene = Scene.of(sentinel)
     FAULTS[plan.faults[number]](scene)

@@ -39,8 +39,12 @@ def say(installation: Installation, node: Node, *command: str) -> object:
 
 
 def follows(installation: Installation, node: Node, primary: Node) -> bool:
-    with installation.client(node) as client:
-        info = client.info("replication")
+    """Whether it does now; a node that is made a replica hangs up on who asks."""
+    try:
+        with installation.client(node) as client:
+            info = client.info("replication")
+    except redis.ConnectionError:
+        return False
     return (info["role"], info.get("master_port")) == ("slave", primary.port)
 
 

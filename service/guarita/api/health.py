@@ -83,8 +83,10 @@ class DeepHealth:
         self._desk = desk
 
     def on_get(self, req: Request, resp: falcon.Response) -> None:
-        """Asks the store; its trouble is told with who must have a write, where that is shown."""
-        shows = self._shows(req)
+        """Asks the store, and tells who must have a write; an open installation names no nodes
+        where it is in trouble, since it can not tell who asks."""
+        has_key = self._has_key(req)
+        shows = has_key or self._desk.tenants.is_open
         error = store_trouble(self._desk.sessions, req.deadline)
         body: dict[str, object] = {"status": "ok", "store": "ok"}
         resp.content_type = falcon.MEDIA_JSON
@@ -94,11 +96,12 @@ class DeepHealth:
             resp.set_headers(problem.headers())
             resp.content_type = CONTENT_TYPE
             body = json.loads(problem.body())
+            shows = has_key
         resp.data = json.dumps(body | (self._writes() if shows else {})).encode()
 
-    def _shows(self, req: Request) -> bool:
-        """Whether the caller may see node names: who has a key may. Raises `Forbidden`."""
-        if not (self._desk.tenants.is_open or req.get_header("Authorization")):
+    def _has_key(self, req: Request) -> bool:
+        """Whether the caller showed an API key. Raises `Forbidden` when it is a wrong one."""
+        if self._desk.tenants.is_open or not req.get_header("Authorization"):
             return False
         self._desk.caller(req)
         return True
