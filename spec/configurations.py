@@ -27,6 +27,7 @@ NODE_RULES = ("promotable", "chosen")
 STRICT = {"Durability": '"strict"'}
 TWO_FAULTS = {"MaxFaults": "2"}
 ONE_AFTER_ANOTHER = TWO_FAULTS | {"Apart": "TRUE"}
+TWO_CRASHES = STRICT | TWO_FAULTS | {"OnlyRivals": "TRUE"}
 TWO_RESETS = {"MaxResets": "2", "OnlyRivals": "TRUE"}
 
 
@@ -37,8 +38,9 @@ class Configuration:
     `kinds` are the faults that may happen (`link`: replication links may break at any time, at
     no cost). `cut` is "one | two": who is on either side; all others still reach both. `off`
     names rules that are switched off. `short`: part of the short set. `promises` are the
-    invariants that are checked. With a cut only the scene of the two rivals is looked at: an
-    acknowledged create is lost by the same steps as an acknowledged redeem.
+    invariants that are checked. In the larger ones (`OnlyRivals`; every one with a cut) only the
+    scene of the two rivals is looked at: an acknowledged create is lost by the same steps as an
+    acknowledged redeem.
     """
 
     name: str
@@ -111,14 +113,21 @@ CONFIGURATIONS = (
     Configuration("answers-with-one-paused", False, "pause", promises="NobodyLeftOut"),
     # each rule switched off
     without("off-sentinels", "sentinels", kinds="cut", cut=PRIMARY_SIDE),
-    without("off-own-list", "own list", "fresh ping", kinds="cut", cut=TWO_SENTINELS),
+    without("off-own-list", "own list", "fresh ping", kinds="cut", cut=TWO_SENTINELS, short=False),
     without("off-healthy", "healthy", kinds="cut link", cut=TWO_SENTINELS, short=False),
     without("off-two-readings", "two readings", kinds="cut link", cut=ALL_SENTINELS, short=False),
     without("off-two-voters", "two voters", kinds="cut link", cut=CLEAN),
     without(
         "off-named", "named", kinds="cut", cut=ONE_REPLICA, bounds={"Late": "{v1}"}, short=False
     ),
-    without("off-known-before", "known before", kinds="cut", cut=CLEAN, bounds={"MaxResets": "1"}),
+    without(
+        "off-known-before",
+        "known before",
+        kinds="cut",
+        cut=CLEAN,
+        bounds={"MaxResets": "1"},
+        short=False,
+    ),
     without(
         "off-ends-on-recovery",
         "ends on recovery",
@@ -146,16 +155,14 @@ CONFIGURATIONS = (
     Configuration("strict-pause", True, "pause link", bounds=STRICT),
     Configuration("strict-forced", True, "force link", bounds=STRICT),
     Configuration("strict-cut", True, "cut link", CLEAN, short=False, bounds=STRICT),
-    Configuration(
-        "strict-two-crashes", True, "crash", off=(), short=False, bounds=STRICT | TWO_FAULTS
-    ),
+    Configuration("strict-two-crashes", True, "crash", off=(), short=False, bounds=TWO_CRASHES),
     Configuration(
         "strict-off-chosen",
         False,
         "crash",
         off=("chosen",),
         short=False,
-        bounds=STRICT | TWO_FAULTS,
+        bounds=TWO_CRASHES,
     ),
     Configuration(
         "strict-off-promotable",
@@ -163,7 +170,7 @@ CONFIGURATIONS = (
         "crash",
         off=("promotable",),
         short=False,
-        bounds=STRICT | TWO_FAULTS,
+        bounds=TWO_CRASHES,
     ),
     Configuration("balanced-two-crashes", False, "crash", bounds=TWO_FAULTS, short=False),
 )
