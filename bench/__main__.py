@@ -47,6 +47,8 @@ def main(
     output: Path,
 ) -> None:
     """Measure Guarita and its peers side by side, and write the report."""
+    if BASE_CONNECTIONS not in connections:
+        raise click.BadParameter(f"--connections: {BASE_CONNECTIONS} must be among them")
     cells = [Cell(row, each) for row in ROWS for each in connections]
     cells += [Cell(row, BASE_CONNECTIONS, each) for row in ROWS for each in live]
     try:
