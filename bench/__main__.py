@@ -12,8 +12,8 @@ from pathlib import Path
 import click
 
 from bench import facts, report
-from bench.contestants import Contestant, Guarita, peers
-from bench.course import ROWS, Cell, Course, Runner
+from bench.contestants import ROWS, Contestant, ours, peers
+from bench.course import Cell, Course, Runner
 from bench.install import NotInstalled, install
 from bench.load import NoLoad, find_wrk
 from bench.results import BASE_CONNECTIONS, Entry, Results
@@ -47,6 +47,8 @@ def main(
     output: Path,
 ) -> None:
     """Measure Guarita and its peers side by side, and write the report."""
+    if BASE_CONNECTIONS not in connections:
+        raise click.BadParameter(f"--connections: {BASE_CONNECTIONS} must be among them")
     cells = [Cell(row, each) for row in ROWS for each in connections]
     cells += [Cell(row, BASE_CONNECTIONS, each) for row in ROWS for each in live]
     try:
@@ -55,9 +57,7 @@ def main(
         with _course(seconds) as course, _running(course, contestants) as runners:
             _measure(course, runners, cells, rounds)
             results = Results(
-                entries=tuple(
-                    Entry(each.contestant, each.samples, course.weigh(each)) for each in runners
-                ),
+                entries=tuple(_entry(course, each) for each in runners),
                 connections=connections,
                 live=live,
                 seconds=seconds,
@@ -77,7 +77,7 @@ def _command() -> str:
 
 def _contestants(only: Sequence[str]) -> tuple[list[Contestant], list[str]]:
     """Those that can be measured here, and why the others cannot."""
-    found: list[Contestant] = [Guarita.with_durability(each) for each in ("balanced", "fast")]
+    found: list[Contestant] = [*ours()]
     missing = []
     for peer in peers(INSTALLED):
         if only and peer.name not in only:
@@ -88,6 +88,15 @@ def _contestants(only: Sequence[str]) -> tuple[list[Contestant], list[str]]:
         except NotInstalled as exc:
             missing.append(f"{peer.label}: {exc}")
     return [each for each in found if not only or each.name in only], missing
+
+
+def _entry(course: Course, runner: Runner) -> Entry:
+    contestant = runner.contestant
+    return Entry(
+        contestant,
+        runner.samples,
+        course.weigh(runner) if "create" in contestant.rows else None,
+    )
 
 
 @contextmanager
@@ -113,14 +122,15 @@ def _running(course: Course, contestants: Sequence[Contestant]) -> Iterator[list
 
 def _measure(course: Course, runners: Sequence[Runner], cells: Sequence[Cell], rounds: int) -> None:
     for runner in runners:
-        for row in ROWS:
+        for row in runner.contestant.rows:
             course.warm_up(runner, Cell(row, BASE_CONNECTIONS), WARM_UP_S)
     for number in range(rounds):
         for cell in cells:
             turn = number % len(runners)  # nobody is always the first
             for runner in [*runners[turn:], *runners[:turn]]:
-                course.measure(runner, cell)
-                _tell(runner, cell, number)
+                if cell.row in runner.contestant.rows:
+                    course.measure(runner, cell)
+                    _tell(runner, cell, number)
 
 
 def _tell(runner: Runner, cell: Cell, number: int) -> None:

@@ -7,16 +7,20 @@ import hmac
 import json
 import secrets
 import sys
-import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar, Literal
 from urllib.parse import quote
+from uuid import UUID, uuid4
 
 from bench.load import Answer, Request
+from guarita.stores.record import split_id
 
+Row = Literal["create", "redeem", "verify"]
+ROWS: tuple[Row, ...] = ("create", "redeem", "verify")
+REMEMBERS = "guarita-remembers"
 SECRET = "only-for-measuring-" + "x" * 32
 JSON = (("Content-Type", "application/json"),)
 
@@ -42,6 +46,11 @@ class Contestant(ABC):
     is_ours: ClassVar[bool] = False
 
     @property
+    def rows(self) -> tuple[Row, ...]:
+        """What it is measured at."""
+        return ROWS
+
+    @property
     def is_floor(self) -> bool:
         """Whether it is there to show what is possible, not as a rival."""
         return False
@@ -54,12 +63,15 @@ class Contestant(ABC):
     def create(self) -> Request: ...
 
     @abstractmethod
-    def new_id(self) -> bytes:
-        """An id as in this server's keys."""
+    def new_id(self, model: Answer) -> str:
+        """An id whose record may be a copy of the one that `model` is the answer to."""
 
     @abstractmethod
-    def redeem(self, id: bytes) -> Request:
-        """Use the session whose key ends in `id`."""
+    def key(self, id: str) -> bytes:
+        """The key of its record."""
+
+    @abstractmethod
+    def redeem(self, id: str) -> Request: ...
 
     @abstractmethod
     def verify(self, answer: Answer) -> Request:
@@ -71,12 +83,14 @@ class Guarita(Contestant):
     """Guarita under gunicorn with gevent, one worker; it finds the primary through Sentinel."""
 
     durability: str
+    remembers: bool = False
+    """Whether a verify may be answered from the process's memory, as by default."""
 
     is_ours = True
 
-    @classmethod
-    def with_durability(cls, durability: str) -> Self:
-        return cls(f"guarita-{durability}", f"Guarita, {durability}", b"auth_session:", durability)
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return ("verify",) if self.remembers else ROWS
 
     def argv(self, site: Site) -> list[str]:
         settings = {
@@ -86,7 +100,7 @@ class Guarita(Contestant):
                 "durability": self.durability,
                 "sentinel": {"primary_name": "guarita", "nodes": list(site.sentinels)},
             },
-            "sessions": {"max_sessions": 0},
+            "sessions": {"max_sessions": 0, "cache_age_s": 2 if self.remembers else 0},
             "security": {"secret": SECRET},
         }
         config = site.directory / f"{self.name}.yaml"
@@ -96,11 +110,16 @@ class Guarita(Contestant):
     def create(self) -> Request:
         return Request("POST", "/auth/create-session", JSON, '{"subject": "user-1"}')
 
-    def new_id(self) -> bytes:
-        return uuid.uuid4().bytes
+    def new_id(self, model: Answer) -> str:
+        """The last two bits of an id lie in its record, so they stay."""
+        last = UUID(json.loads(model.body)["session_id"]).int & 3
+        return str(UUID(int=uuid4().int & ~3 | last))
 
-    def redeem(self, id: bytes) -> Request:
-        body = {"session_id": str(uuid.UUID(bytes=id)), "attempt": secrets.token_hex(16)}
+    def key(self, id: str) -> bytes:
+        return self.key_prefix + split_id(UUID(id))[0]
+
+    def redeem(self, id: str) -> Request:
+        body = {"session_id": id, "attempt": secrets.token_hex(16)}
         return Request("POST", "/auth/redeem", JSON, json.dumps(body))
 
     def verify(self, answer: Answer) -> Request:
@@ -132,11 +151,14 @@ class Peer(Contestant):
     def create(self) -> Request:
         return Request("POST", "/create")
 
-    def new_id(self) -> bytes:
-        return secrets.token_hex(self.id_characters)[: self.id_characters].encode()
+    def new_id(self, model: Answer) -> str:  # noqa: ARG002 - no id is in a peer's record
+        return secrets.token_hex(self.id_characters)[: self.id_characters]
 
-    def redeem(self, id: bytes) -> Request:
-        value = _signed(id.decode()) if self.name == "express" else id.decode()
+    def key(self, id: str) -> bytes:
+        return self.key_prefix + id.encode()
+
+    def redeem(self, id: str) -> Request:
+        value = _signed(id) if self.name == "express" else id
         return Request("POST", "/redeem", (("Cookie", f"{self.cookie}={value}"),))
 
     def verify(self, answer: Answer) -> Request:
@@ -147,6 +169,15 @@ def _signed(id: str) -> str:
     """As express-session signs what is in its cookie."""
     mac = hmac.digest(SECRET.encode(), id.encode(), "sha256")
     return quote(f"s:{id}.{base64.b64encode(mac).decode().rstrip('=')}", safe="")
+
+
+def ours() -> list[Guarita]:
+    prefix = b"auth_session:"
+    return [
+        Guarita("guarita-balanced", "Guarita, balanced", prefix, "balanced"),
+        Guarita("guarita-fast", "Guarita, fast", prefix, "fast"),
+        Guarita(REMEMBERS, "Guarita, remembered sessions", prefix, "balanced", remembers=True),
+    ]
 
 
 def peers(installed: Path) -> list[Peer]:

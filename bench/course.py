@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import http.client
 import json
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-from bench.contestants import Contestant, Site
+from bench.contestants import Contestant, Row, Site
 from bench.load import Answer, NoLoad, Request, send
 from bench.processes import cpu_s
 from bench.store import Primary, bytes_per_record
 from guarita.topology.local import LocalSentinel, ports, processes
 
-Row = Literal["create", "redeem", "verify"]
-ROWS: tuple[Row, ...] = ("create", "redeem", "verify")
 SESSIONS = 100  # that are asked for in turn by verify
 MEMORY_RECORDS = 200_000
 START_S = 30.0
@@ -31,6 +27,14 @@ class Cell:
     row: Row
     connections: int
     live: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A record that a contestant made, to be copied: its key, and what the caller was told."""
+
+    key: bytes
+    answer: Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ class Runner:
 
     def most_redeems(self, seconds: int) -> int:
         """More than it can do in that time, going by what it did before."""
-        return round(2 * (self.fastest or 30_000) * seconds)
+        return round(3 * max(self.fastest, 5000) * seconds)
 
     def ask(self, connection: http.client.HTTPConnection, request: Request) -> Answer:
         """What it answers. Raises `NoLoad` unless it answers 200."""
@@ -138,21 +142,21 @@ class Course:
     def weigh(self, runner: Runner) -> float:
         """Bytes of memory that one more ticket, not used yet, takes."""
         contestant = runner.contestant
-        dump = self.primary.dump(self._model(runner))
-        ids = [contestant.new_id() for _ in range(MEMORY_RECORDS)]
-        directory = self.directory / f"memory-{contestant.name}"
-        return bytes_per_record(directory, dump, contestant.key_prefix, ids)
+        model = self._model(runner)
+        dump = self.primary.dump(model.key)
+        keys = [contestant.key(contestant.new_id(model.answer)) for _ in range(MEMORY_RECORDS)]
+        return bytes_per_record(self.directory / f"memory-{contestant.name}", dump, keys)
 
-    def _model(self, runner: Runner) -> bytes:
-        """The key of the only record in the store, which the contestant has just made."""
+    def _model(self, runner: Runner) -> Model:
+        """Have the contestant make the only record in the store."""
         self.primary.empty()
         with runner.connection() as connection:
-            runner.ask(connection, runner.contestant.create())
-        return self.primary.record(runner.contestant.key_prefix)
+            answer = runner.ask(connection, runner.contestant.create())
+        return Model(self.primary.record(runner.contestant.key_prefix), answer)
 
-    def _copy(self, contestant: Contestant, model: bytes, count: int) -> list[bytes]:
-        ids = [contestant.new_id() for _ in range(count)]
-        self.primary.copy(model, contestant.key_prefix, ids)
+    def _copy(self, contestant: Contestant, model: Model, count: int) -> list[str]:
+        ids = [contestant.new_id(model.answer) for _ in range(count)]
+        self.primary.copy(model.key, [contestant.key(id) for id in ids])
         return ids
 
     def _sessions(self, runner: Runner) -> list[Request]:
@@ -163,7 +167,7 @@ class Course:
             for _ in range(SESSIONS):
                 answer = runner.ask(connection, contestant.create())
                 if contestant.is_ours:
-                    id = uuid.UUID(json.loads(answer.body)["session_id"]).bytes
+                    id = json.loads(answer.body)["session_id"]
                     answer = runner.ask(connection, contestant.redeem(id))
                 requests.append(contestant.verify(answer))
         return requests

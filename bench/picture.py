@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from bench.course import ROWS, Row
+from bench.contestants import ROWS, Row
 from bench.results import BASE_CONNECTIONS, Results
 
 WIDTH, NAME_WIDTH, BAR_WIDTH = 760, 240, 420

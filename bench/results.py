@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.contestants import Contestant
-from bench.course import ROWS, Cell, Row, Sample
+from bench.contestants import ROWS, Contestant, Row
+from bench.course import Cell, Sample
 
 BASE = "express"  # whose processor time is 1
 BASE_CONNECTIONS = 32
@@ -20,7 +20,7 @@ class Entry:
 
     contestant: Contestant
     samples: dict[Cell, list[Sample]]
-    bytes_per_ticket: float
+    bytes_per_ticket: float | None
 
     def median(self, row: Row, connections: int, live: int = 0) -> Sample | None:
         samples = self.samples.get(Cell(row, connections, live))
@@ -78,24 +78,31 @@ class Results:
                         yield loss
 
     def _behind_in_cpu(self, ours: Entry, row: Row) -> Loss | None:
-        found = [
-            (sample.cpu_us, each.contestant.label)
-            for each in (ours, *self._rivals())
-            if (sample := each.median(row, BASE_CONNECTIONS))
-        ]
-        better = tuple(sorted(each for each in found if each[0] < found[0][0]))
         what = f"CPU us/request, {BASE_CONNECTIONS} connections"
-        return Loss(ours.contestant, row, what, found[0][0], better) if better else None
+        mine, theirs = self._medians(ours, row, BASE_CONNECTIONS)
+        if mine is None:
+            return None
+        better = sorted((each.cpu_us, label) for each, label in theirs if each.cpu_us < mine.cpu_us)
+        return Loss(ours.contestant, row, what, mine.cpu_us, tuple(better)) if better else None
 
     def _behind_in_rate(self, ours: Entry, row: Row, connections: int) -> Loss | None:
-        found = [
-            (sample.per_s, each.contestant.label)
-            for each in (ours, *self._rivals())
+        what = f"requests/s, {connections} connections"
+        mine, theirs = self._medians(ours, row, connections)
+        if mine is None:
+            return None
+        better = sorted((each.per_s, label) for each, label in theirs if each.per_s > mine.per_s)
+        return Loss(ours.contestant, row, what, mine.per_s, tuple(better[::-1])) if better else None
+
+    def _medians(
+        self, ours: Entry, row: Row, connections: int
+    ) -> tuple[Sample | None, list[tuple[Sample, str]]]:
+        """Our figures, and those of each rival with its label."""
+        theirs = [
+            (sample, each.contestant.label)
+            for each in self._rivals()
             if (sample := each.median(row, connections))
         ]
-        better = tuple(sorted((each for each in found if each[0] > found[0][0]), reverse=True))
-        what = f"requests/s, {connections} connections"
-        return Loss(ours.contestant, row, what, found[0][0], better) if better else None
+        return ours.median(row, connections), theirs
 
     def _rivals(self) -> list[Entry]:
         kinds = ((each, each.contestant) for each in self.entries)

@@ -12,7 +12,7 @@ from bench.processes import cpu_s
 from guarita.topology.local import LocalSentinel, LocalStandalone
 
 _COPY = """
-for i = 1, #ARGV do redis.call('COPY', KEYS[1], KEYS[2] .. ARGV[i], 'REPLACE') end
+for i = 1, #ARGV do redis.call('COPY', KEYS[1], ARGV[i], 'REPLACE') end
 """
 QUIET_S = 0.1
 _CHUNK = 5000
@@ -51,10 +51,9 @@ class Primary:
         (key,) = self._client.scan_iter(match=prefix + b"*", count=1000)
         return bytes(key)
 
-    def copy(self, key: bytes, prefix: bytes, ids: Sequence[bytes]) -> None:
-        """Copies of a record, expiry and all, under other ids; returns when replicas have them."""
-        for first in range(0, len(ids), _CHUNK):
-            self._client.eval(_COPY, 2, key, prefix, *ids[first : first + _CHUNK])
+    def copy(self, key: bytes, keys: Sequence[bytes]) -> None:
+        """Copy a record, expiry and all; returns when the replicas have the copies too."""
+        _copy(self._client, key, keys)
         self._settle()
 
     def start_counting(self) -> None:
@@ -79,17 +78,21 @@ class Primary:
         self._client.wait(self._replicas, 60_000)
 
 
-def bytes_per_record(directory: Path, dump: bytes, prefix: bytes, ids: Sequence[bytes]) -> float:
-    """What one more record adds to `used_memory`, expiry and key included, over `ids`."""
+def bytes_per_record(directory: Path, dump: bytes, keys: Sequence[bytes]) -> float:
+    """What one more record adds to `used_memory`, expiry and key included, over `keys`."""
     with LocalStandalone(directory) as installation:
         node = installation.primary()
         with redis.Redis(host=node.host, port=node.port) as client:
             client.config_set("appendonly", "no")
             client.restore("model", 1_800_000, dump)
             before = _used_memory(client)
-            for first in range(0, len(ids), _CHUNK):
-                client.eval(_COPY, 2, "model", prefix, *ids[first : first + _CHUNK])
-            return (_used_memory(client) - before) / len(ids)
+            _copy(client, b"model", keys)
+            return (_used_memory(client) - before) / len(keys)
+
+
+def _copy(client: redis.Redis, key: bytes, keys: Sequence[bytes]) -> None:
+    for first in range(0, len(keys), _CHUNK):
+        client.eval(_COPY, 1, key, *keys[first : first + _CHUNK])
 
 
 def _used_memory(client: redis.Redis) -> int:

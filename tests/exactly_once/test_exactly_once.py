@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,7 +53,12 @@ def run() -> Run:
 @functools.cache
 def _run(*arguments: str) -> list[Rounds]:
     command = [sys.executable, "-m", "tests.exactly_once", "--json", "--rate", "100", *arguments]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    # A run that finds something keeps its logs; the negative controls always do.
+    with tempfile.TemporaryDirectory() as directory:
+        environ = {**os.environ, "TMPDIR": directory}
+        ended = subprocess.run(
+            command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+        )
     assert ended.returncode in (0, 1), ended.stderr
     rounds: list[Rounds] = [json.loads(line) for line in ended.stdout.splitlines()]
     assert ended.returncode == int(any(each["anomalies"] for each in rounds)), ended.stderr
