@@ -25,7 +25,7 @@ def reading(watcher: str = "s1", **changes: object) -> Reading:
 
 
 def rounds(*readings: Reading, ages_s: tuple[float, ...] = (2.5, 0.5)) -> tuple[Round, ...]:
-    return tuple(Round(NOW_S - age_s, readings) for age_s in ages_s)
+    return tuple(Round(NOW_S - age_s, NOW_S - age_s, readings) for age_s in ages_s)
 
 
 def view(**changes: object) -> View:
@@ -149,7 +149,7 @@ def test_one_sentinel_that_speaks_against_it_ends_it(objection, where):
     votes = (reading("s1", down={A}), reading("s2", down={A}))
     both = (*votes, objection)
     first, last = (both, votes) if where == "first" else (votes, both)
-    history = (Round(NOW_S - 2.5, first), Round(NOW_S - 0.5, last))
+    history = rounds(*first, ages_s=(2.5,)) + rounds(*last, ages_s=(0.5,))
     assert required(two_of_three_say_down(rounds=history)) == {A, B}
 
 
@@ -161,6 +161,20 @@ def test_readings_too_near_to_each_other_or_too_old_leave_nobody_out():
     assert required(two_of_three_say_down(rounds=old)) == {A, B}
     gap = rounds(*votes, ages_s=(FRESH_S + 1, 0.0))
     assert required(two_of_three_say_down(rounds=gap)) == {A, B}
+
+
+def test_an_answer_that_was_long_on_its_way_is_as_old_as_its_question():
+    votes = (reading("s1", down={A}), reading("s2", down={A}))
+
+    def decided(*ages_s: tuple[float, float], **changes: object) -> set[Address]:
+        history = tuple(Round(NOW_S - asked, NOW_S - answered, votes) for asked, answered in ages_s)
+        return required(two_of_three_say_down(rounds=history, **changes))
+
+    assert decided((2.6, 2.5), (0.4, 0.3)) == {B}
+    assert decided((2.6, 2.1), (0.4, 0.0)) == {A, B}  # perhaps less than 2 s apart
+    assert decided((6.0, 5.9), (FRESH_S + 0.1, 0.0)) == {A, B}  # perhaps too old
+    seen_between = {A: NOW_S - 2.55}
+    assert decided((2.6, 2.5), (0.4, 0.3), attached_at_s=seen_between) == {A, B}
 
 
 def test_a_replica_that_was_attached_in_between_has_to_be_voted_out_anew():
@@ -194,8 +208,9 @@ def agreed(words: tuple[str, ...]) -> bool:
 def test_every_history_of_two_readings_of_three_sentinels(attached, ages_s):
     for first, last in product(product(SAYS, repeat=3), repeat=2):
         history = tuple(
-            Round(NOW_S - age_s, tuple(SAYS[word] for word in words if SAYS[word]))  # type: ignore[misc]
+            each
             for age_s, words in zip(ages_s, (first, last), strict=True)
+            for each in rounds(*filter(None, map(SAYS.get, words)), ages_s=(age_s,))
         )
         spread_s, age_s = ages_s[0] - ages_s[1], ages_s[1]
         expected = (

@@ -72,20 +72,22 @@ class ClusterNodes:
         self._members: list[Address] = []
 
     def find(self, *, urgent: bool) -> Finding:  # noqa: ARG002 - all answer within one timeout
+        asked_s = time.monotonic()
         asked = list(dict.fromkeys([*self._configured, *self._members]))
         answers = list(self._executor.map(self._ask, asked))
         views = [answer for answer in answers if isinstance(answer, _View)]
         if not views:
             raise NotFound("no node of the Cluster answers: " + "; ".join(map(str, answers)))
         self._members = [member.address for view in views[:1] for member in view.members]
-        at_s = time.monotonic()
+        answered_s = time.monotonic()
 
         def primary_of(tag: str) -> Address:
             return _owner(views, redis.crc.key_slot(tag.encode()))
 
         def round_of(tag: str) -> Round:
             slot = redis.crc.key_slot(tag.encode())
-            return Round(at_s, tuple(filter(None, (view.reading(slot) for view in views))))
+            readings = filter(None, (view.reading(slot) for view in views))
+            return Round(asked_s, answered_s, tuple(readings))
 
         return Finding(primary_of, round_of)
 

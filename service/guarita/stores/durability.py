@@ -35,9 +35,13 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """All answers to one asking of every watcher, at a moment of the monotonic clock."""
+    """All answers to one asking of every watcher, in seconds of the monotonic clock.
 
-    at_s: float
+    What was said is true of some moment between the two times, however late it was read.
+    """
+
+    asked_s: float
+    answered_s: float
     readings: tuple[Reading, ...]
 
 
@@ -106,18 +110,18 @@ def _candidates(view: View, configured: frozenset[Address]) -> frozenset[Address
 
 def _why_left_out(node: Address, view: View, now_s: float) -> str | None:
     """Words, if the watchers agree that it is down, in two readings and all between them."""
-    if not view.rounds or now_s - view.rounds[-1].at_s > FRESH_S:
+    if not view.rounds or now_s - view.rounds[-1].asked_s > FRESH_S:
         return None
     since_s = None
     for reading in reversed(view.rounds):
-        if reading.at_s <= view.attached_at_s.get(node, float("-inf")):
+        if reading.asked_s <= view.attached_at_s.get(node, float("-inf")):
             break
-        if since_s is not None and since_s - reading.at_s > FRESH_S:
+        if since_s is not None and since_s - reading.asked_s > FRESH_S:
             break  # a gap in the readings: nobody knows what happened in it
         if not _agreed_down(node, reading, view.written_to):
             break
-        since_s = reading.at_s
-    if since_s is None or view.rounds[-1].at_s - since_s < APART_S:
+        since_s = reading.answered_s
+    if since_s is None or view.rounds[-1].asked_s - since_s < APART_S:
         return None
     return f"detached, and reported down by {VOTERS} or more for {now_s - since_s:.1f} s"
 

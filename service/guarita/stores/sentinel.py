@@ -30,6 +30,7 @@ class _Question:
     """What one Sentinel was asked, and until when its answer is waited for."""
 
     answer: Future[_Answer]
+    asked_s: float
     until_s: float
 
     @property
@@ -63,21 +64,20 @@ class SentinelMajority:
     def find(self, *, urgent: bool) -> Finding:
         """Asks all at once. One that hangs (its name does not resolve, say) is waited for once,
         and not asked again before it has answered."""
-        until_s = time.monotonic() + self._patience_s
+        now_s = time.monotonic()
         for address in self._sentinels:
             if address not in self._asked:
                 answer = self._executor.submit(self._ask, address)
-                self._asked[address] = _Question(answer, until_s)
+                self._asked[address] = _Question(answer, now_s, now_s + self._patience_s)
         named = self._await_answers(urgent=urgent)
         complete = not any(question.awaited_s for question in self._asked.values())
-        readings = tuple(each.said.reading for each in self._asked.values() if each.said)
+        round = self._round() if complete else None
         reasons = self._forget_answers()
         if named is None:
             raise NotFound(
                 f"{self._majority} of {len(self._sentinels)} Sentinels must agree on the primary "
                 f"of {self._primary_name!r}; {'; '.join(reasons)}"
             )
-        round = Round(time.monotonic(), readings) if complete else None
         return Finding(lambda _tag: named, lambda _tag: round)
 
     def watch(self, on_change: Callable[[], None]) -> None:
@@ -91,6 +91,13 @@ class SentinelMajority:
         self._closed.set()
         self._executor.shutdown(wait=False, cancel_futures=True)
         # Each thread closes its own connections: redis-py's must not be closed under a reader.
+
+    def _round(self) -> Round:
+        """Dated from the oldest question: an answer may have come long before it is looked at."""
+        answered = [question for question in self._asked.values() if question.said]
+        readings = tuple(each.said.reading for each in answered if each.said)
+        now_s = time.monotonic()
+        return Round(min((each.asked_s for each in answered), default=now_s), now_s, readings)
 
     def _await_answers(self, *, urgent: bool) -> Address | None:
         """The primary that a majority names; waits for all, or if urgent until it is clear."""
