@@ -7,9 +7,10 @@ from uuid import uuid4
 
 import pytest
 
+from guarita.config import Durability
 from guarita.deadline import Deadline
 from guarita.stores.base import Created, Grant, Redeemed
-from guarita.stores.guard import History
+from guarita.stores.guard import Guard, History, Rule, Writes
 from guarita.topology.local import LocalSentinel
 
 from .conftest import settings_for, started
@@ -43,6 +44,31 @@ def test_a_primary_that_may_have_all_is_believed(history):
 )
 def test_a_primary_that_lacks_something_is_found_out(history, words):
     assert words in str(history.lacks(ACKNOWLEDGED))
+
+
+PRIMARY, REPLICA = ("n1", 1), ("n2", 2)
+
+
+def answers_of_a_primary_at(offset: int, *, replica_at: int) -> list[object]:
+    """What it says behind a batch that WAIT counted the replica for."""
+    replication = (
+        "master_replid:stream\r\nmaster_replid2:none\r\nsecond_repl_offset:-1\r\n"
+        f"master_repl_offset:{offset}\r\n"
+        f"slave0:ip=n2,port=2,state=online,offset={replica_at},lag=0\r\n"
+    )
+    role = [b"master", offset, [[b"n2", b"2", str(replica_at).encode()]]]
+    return [[b"40"], role, 1, replication.encode()]
+
+
+def test_what_others_wrote_behind_ours_is_not_taken_for_acknowledged():
+    rule = Rule(Durability.BALANCED, frozenset({PRIMARY, REPLICA}))
+    guard = Guard(rule, b"stats", on_doubt=lambda: None)
+    writes = Writes(guard, PRIMARY)
+    promoted = History(b"new", 620, 39, second_id=b"stream", second_offset=451)
+    assert writes.holds(answers_of_a_primary_at(500, replica_at=450))
+    assert guard.loss_in(promoted) is None
+    assert writes.holds(answers_of_a_primary_at(500, replica_at=500))
+    assert guard.loss_in(promoted)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from redis.exceptions import ReadOnlyError
@@ -97,11 +97,15 @@ class Guard:
             self._rounds.append(round)
             self._known |= seen
 
-    def note(self, nodes: frozenset[Address], acknowledged: History | None = None) -> None:
-        """Nodes that were seen, and where the stream stood when a batch was acknowledged."""
+    def note(self, nodes: frozenset[Address]) -> None:
+        """Nodes that were seen."""
         with self._lock:
             self._known |= nodes
-            self._acknowledged = acknowledged or self._acknowledged
+
+    def remember(self, acknowledged: History) -> None:
+        """Where the stream stood when everybody who must have it had all of it."""
+        with self._lock:
+            self._acknowledged = acknowledged
 
     def loss_in(self, history: History) -> str | None:
         """In words, what the primary with this history lacks of what was acknowledged here."""
@@ -183,11 +187,14 @@ class Writes:
         self.attached = online | has.keys()
         now_s = time.monotonic()
         self.attached_at_s.update(dict.fromkeys(self.attached, now_s))
-        satisfied = _enough(self.decision, acknowledged, has)
-        history = History.read(replication, tallies) if satisfied else None
-        if history is not None:
-            history = History(history.id, offset, history.tallied)
-        self._guard.note(self.attached, history)
+        decision = self.decision
+        satisfied = _enough(decision, acknowledged, has)
+        self._guard.note(self.attached)
+        if satisfied and _all_have_it(decision, has):
+            # WAIT counts who has our last write. Others may have written since, and what they
+            # wrote is in the offset and the tallies, but perhaps on no replica yet.
+            history = History.read(replication, tallies)
+            self._guard.remember(replace(history, offset=offset))
         doubts, self.in_doubt = not (satisfied or self.in_doubt), not satisfied
         if doubts:
             self._guard.on_doubt()
@@ -199,6 +206,10 @@ def _enough(decision: Decision, acknowledged: int, has: dict[Address, bool]) -> 
         return decision.alone_is_enough
     if not decision.check_identities and acknowledged >= len(decision.required):
         return True
+    return _all_have_it(decision, has)
+
+
+def _all_have_it(decision: Decision, has: dict[Address, bool]) -> bool:
     return all(has.get(node, False) for node in decision.required)
 
 
