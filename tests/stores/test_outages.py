@@ -194,6 +194,24 @@ def test_past_the_cap_a_caller_is_refused_at_once(standalone, opened):
             each.result()
 
 
+def test_calls_that_are_sent_but_not_acknowledged_count_towards_the_cap(sentinel, opened):
+    store = opened(settings_for(sentinel, max_waiting=3))
+    store.ping(deadline=Deadline.after(10))
+    primary = sentinel.primary()
+    replicas = [node for node in sentinel.nodes if node != primary]
+    for node in replicas:
+        sentinel.pause(node)
+    with ThreadPoolExecutor(3) as executor:
+        held = [executor.submit(store.ping, deadline=Deadline.after(15)) for _ in range(3)]
+        eventually(lambda: len(store._lanes[0].gate.primary.writes._unacknowledged) == 3)
+        with pytest.raises(StoreUnavailable, match="3 calls wait"):
+            store.ping(deadline=Deadline.after(5))
+        for node in replicas:
+            sentinel.resume(node)
+        for each in held:
+            each.result()
+
+
 class Load:
     """Creates and redeems in threads until stopped; keeps what failed and what was admitted."""
 

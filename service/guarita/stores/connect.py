@@ -125,7 +125,7 @@ def _open_primary(
         lane.gate.close(primary, f"the connection to {primary} ended: {reason}")
 
     writes, reads = (
-        Pipeline(each, durable, most_queued=store.max_waiting, on_end=on_end, name="guarita-io")
+        Pipeline(each, durable, most_waiting=store.max_waiting, on_end=on_end, name="guarita-io")
         for each in connections
     )
     listener = None

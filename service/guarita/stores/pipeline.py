@@ -96,12 +96,15 @@ class Pipeline:
         connection: Any,
         durable: Durable,
         *,
-        most_queued: int,
+        most_waiting: int,
         on_end: Callable[[str], None],
         name: str,
     ) -> None:
-        """`connection` is connected; `on_end` is told why it ended."""
-        self._most_queued = most_queued
+        """`connection` is connected; `on_end` is told why it ended.
+
+        `most_waiting` calls may wait to be sent or acknowledged; the next one is refused.
+        """
+        self._most_waiting = most_waiting
         self._connection = connection
         self._durable = durable
         self._on_end = on_end
@@ -121,8 +124,8 @@ class Pipeline:
         with self._changed:
             if self._ended is not None:
                 raise NotSent(self._ended)
-            if len(self._queue) >= self._most_queued:
-                raise Full(f"{len(self._queue)} calls wait for the store already")
+            if (waiting := len(self._queue) + len(self._unacknowledged)) >= self._most_waiting:
+                raise Full(f"{waiting} calls wait for the store already")
             self._queue.append(call)
             self._changed.notify()
         if not call.wait():
