@@ -97,9 +97,9 @@ fi
 say "installing the locked dependencies (the first time takes a minute or two)"
 PIP_DISABLE_PIP_VERSION_CHECK=1
 export PIP_DISABLE_PIP_VERSION_CHECK
-"$VENV/bin/python" -m pip install --require-hashes -r requirements.lock \
+"$VENV/bin/python" -m pip install --require-hashes -r requirements.lock --quiet \
     || give_up "pip could not install the dependencies (see above); run it again to go on"
 "$VENV/bin/python" -m pip install --quiet --no-deps --no-build-isolation -e . \
     || give_up "pip could not install this package (see above)"
 digest >"$STAMP"
-say "$VENV is up to date"
+say "$VENV is ready"
