@@ -11,7 +11,7 @@ SCRIPTS := deploy/scripts
 .PHONY: help setup python run test bench rivals lint types format lock clean model model-short
 
 help: ## Print these lines
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1@/p' Makefile | awk -F@ '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1@/p' Makefile | awk -F@ '{ printf "%-18s %s\n", $$1, $$2 }'
 
 setup: python ## Install what is missing: .venv with locked dependencies, a Valkey or Redis server
 	@$(SCRIPTS)/setup_redis.sh || true
