@@ -113,4 +113,6 @@ def _link(info: dict[str, Any]) -> str:
     online = sum(
         isinstance(value, dict) and value.get("state") == "online" for value in info.values()
     )
-    return f"{online} replicas" if info else ""
+    if not info:
+        return ""
+    return "1 replica" if online == 1 else f"{online} replicas"
