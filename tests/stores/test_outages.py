@@ -177,6 +177,25 @@ def test_a_server_that_refuses_writes_is_unavailable_and_nothing_is_applied(stan
     assert redeem(store, Deadline.after(5), id, attempt=2) is Redeemed.ADMITTED
 
 
+def test_a_server_that_refuses_callers_only_is_opened_a_few_times_a_second(
+    standalone, opened, monkeypatch
+):
+    settings = settings_for(standalone)
+    store = opened(settings)
+    store.ping(deadline=Deadline.after(5))
+    openings: list[object] = []
+    gate = store._lanes[0].gate
+    let_on = gate.open
+    monkeypatch.setattr(gate, "open", lambda primary: (openings.append(primary), let_on(primary)))
+    with standalone.client(standalone.nodes[0]) as client:
+        # The probe's key is under the counters' name, the ticket's is not.
+        keys = settings.sessions.stats_key
+        client.execute_command("ACL", "SETUSER", "default", "resetkeys", f"~{keys}*")
+    with pytest.raises(StoreUnavailable):
+        create(store, Deadline.after(2))
+    assert 1 <= len(openings) <= 10
+
+
 def test_past_the_cap_a_caller_is_refused_at_once(standalone, opened):
     store = opened(settings_for(standalone, max_waiting=3))
     store.ping(deadline=Deadline.after(5))
@@ -228,7 +247,12 @@ class Load:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                id = create(self._store, Deadline.after(self._deadline_s))
+                id, deadline = uuid4(), Deadline.after(self._deadline_s)
+                # Either of new and repeated: an answer that is lost is asked for again.
+                created = self._store.create(
+                    id, GRANT, ttl_s=600, max_sessions=0, deadline=deadline
+                )
+                assert created in (Created.NEW, Created.REPEATED)
                 outcome = redeem(self._store, Deadline.after(self._deadline_s), id)
             except (StoreError, AssertionError) as exc:
                 self.failures.append(exc)

@@ -16,6 +16,7 @@ from guarita.stores.durability import Address
 from guarita.stores.lane import Lane, Primary
 
 TROUBLE_INTERVAL_S = 0.05
+REOPEN_INTERVAL_S = 0.5  # a node may take the probe's write, and still refuse those of callers
 DOUBT_INTERVAL_S = 0.1  # a reading of all watchers, while somebody who must have a write has not
 
 _log = structlog.get_logger("guarita.stores")
@@ -29,6 +30,7 @@ class Prober:
         self._open_primary = open_primary
         self._lanes: Sequence[Lane] = ()
         self._last: dict[str, Primary] = {}
+        self._opened: dict[str, tuple[Address, float]] = {}
         self._probes: dict[str, tuple[Address, Future[Primary]]] = {}
         self._log_next_at = 0.0
         self._wake = threading.Event()
@@ -52,6 +54,8 @@ class Prober:
         self._thread.join(timeout=STEADY_INTERVAL_S)
         self._finder.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
+        for _, probe in list(self._probes.values()):
+            probe.add_done_callback(_end_unwanted)
         for primary in self._last.values():
             primary.end("the store was closed")
 
@@ -61,7 +65,7 @@ class Prober:
             try:
                 self._look()
             except Exception:  # noqa: BLE001 - without it requests would wait for ever
-                if not self._closed.is_set():
+                if not self._closed.is_set() and self._may_log():
                     _log.exception("looking for the primary failed")
             self._tell_metrics()
             if any(lane.gate.primary is None for lane in self._lanes):
@@ -102,10 +106,17 @@ class Prober:
         closed = [lane for lane in lanes if lane.gate.primary is None]
         for lane in closed:
             lane.gate.explain(reason)
-        if closed and time.monotonic() >= self._log_next_at:
-            self._log_next_at = time.monotonic() + STEADY_INTERVAL_S
+        if closed and self._may_log():
             waiting = sum(lane.gate.waiting for lane in self._lanes)
             _log.warning("no primary", reason=reason, waiting=waiting)
+
+    def _may_log(self) -> bool:
+        """About once a second: what goes wrong does so at every look."""
+        now_s = time.monotonic()
+        if now_s < self._log_next_at:
+            return False
+        self._log_next_at = now_s + STEADY_INTERVAL_S
+        return True
 
     def _settle(self, lane: Lane, address: Address) -> None:
         current = lane.gate.primary
@@ -116,6 +127,8 @@ class Prober:
         if last := self._last.pop(lane.tag, None):
             last.end(lane.gate.reason)
             _log.warning("primary lost", primary=str(last), reason=lane.gate.reason)
+        if self._opened_just_now(lane, address):
+            return
         asked, probe = self._probes.get(lane.tag, (None, None))
         if probe is not None and asked != address:
             probe.add_done_callback(_end_unwanted)
@@ -128,18 +141,26 @@ class Prober:
             del self._probes[lane.tag]
             self._admit(lane, address, probe)
 
+    def _opened_just_now(self, lane: Lane, address: Address) -> bool:
+        opened, opened_s = self._opened.get(lane.tag, (None, 0.0))
+        return opened == address and time.monotonic() < opened_s + REOPEN_INTERVAL_S
+
     def _admit(self, lane: Lane, address: Address, probe: Future[Primary]) -> None:
         try:
             primary = probe.result()
         except (RedisError, OSError, ValueError) as exc:
             raise NotFound(f"{address[0]}:{address[1]} takes no writes: {exc}") from exc
+        if self._closed.is_set():
+            primary.end("the store was closed")
+            return
         self._last[lane.tag] = primary
         _log.info("primary found", primary=str(primary), waiting=lane.gate.waiting)
+        self._opened[lane.tag] = (address, time.monotonic())
         primary.begin()
         lane.gate.open(primary)
 
 
 def _end_unwanted(probe: Future[Primary]) -> None:
-    """The node answered after another one had taken its place."""
+    """The node answered after another one had taken its place, or the store was closed."""
     if not probe.cancelled() and probe.exception() is None:
-        probe.result().end("another node is primary")
+        probe.result().end("it is not wanted any more")
