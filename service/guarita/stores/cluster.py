@@ -95,7 +95,10 @@ class ClusterNodes:
         """Nothing to listen to: a node that lost a slot answers MOVED, which closes the gate."""
 
     def close(self) -> None:
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        for client in self._clients.values():
+            pool = client.connection_pool
+            self._executor.submit(pool.disconnect, inuse_connections=False)
+        self._executor.shutdown(wait=False)
 
     def _ask(self, node: Address) -> _View | str:
         client = self._clients.setdefault(node, self._connect(node))

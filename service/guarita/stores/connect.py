@@ -117,8 +117,15 @@ def _open_primary(
         db=store.data.db,
         redis_connect_func=_connect_to_primary,
     )
-    connections = [_connected(pool, names.probe(lane.tag)) for _ in range(2)]
-    _look_for_loss(connections[0], lane.guard, f"{address[0]}:{address[1]}")
+    connections: list[Any] = []
+    try:
+        connections += [_connected(pool, names.probe(lane.tag))]
+        connections += [_connected(pool, names.probe(lane.tag))]
+        _look_for_loss(connections[0], lane.guard, f"{address[0]}:{address[1]}")
+    except BaseException:
+        for each in connections:
+            each.disconnect()
+        raise
     durable = Writes(lane.guard, address)
 
     def on_end(reason: str) -> None:

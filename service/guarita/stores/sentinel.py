@@ -89,8 +89,12 @@ class SentinelMajority:
 
     def close(self) -> None:
         self._closed.set()
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        # Each thread closes its own connections: redis-py's must not be closed under a reader.
+        for client in self._sentinels.values():
+            # Behind what is asked now, and only those that nobody reads from: a listener closes
+            # its own.
+            pool = client.connection_pool
+            self._executor.submit(pool.disconnect, inuse_connections=False)
+        self._executor.shutdown(wait=False)
 
     def _round(self) -> Round:
         """Dated from the oldest question: an answer may have come long before it is looked at."""
