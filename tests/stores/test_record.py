@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
@@ -18,6 +19,7 @@ from .test_contract import create, eventually, redeem
 from .test_status_cost import Filler
 
 TICKETS = 200_000
+FIFTY_DAYS_S = 2**32 // 1000  # in milliseconds, four bytes
 MOST_BYTES = {"redis": 150, "valkey": 100}
 
 
@@ -52,6 +54,41 @@ def test_ids_that_share_a_key_are_not_taken_for_each_other(standalone, opened):
         assert answer is Created.CONFLICT
     assert redeem(store, deadline, id) is Redeemed.ADMITTED
     assert store.status(deadline=deadline).total_created == 1
+
+
+@pytest.mark.parametrize("ttl_s", [60, FIFTY_DAYS_S - 1, FIFTY_DAYS_S + 1])
+def test_an_unused_ticket_without_a_grant_lies_short_and_reads_whole(standalone, opened, ttl_s):
+    settings = settings_for(standalone)
+    store = opened(settings)
+    deadline = Deadline.after(10)
+    node = standalone.nodes[0]
+    names = KeyNames(settings.sessions.key_prefix, settings.sessions.stats_key)
+    id = uuid4()
+    with redis.Redis(host=node.host, port=node.port) as client:
+
+        def now_ms():
+            seconds, us = client.time()
+            return seconds * 1000 + us // 1000
+
+        before_ms = now_ms()
+        store.create(id, Grant(), ttl_s=ttl_s, max_sessions=0, deadline=deadline)
+        after_ms = now_ms()
+        lies_short = len(client.get(names.record(id, ""))) == 5
+        assert lies_short == (ttl_s < FIFTY_DAYS_S)
+        expires_ms = client.execute_command("PEXPIRETIME", names.record(id, ""))
+        unopened = store.read(id, deadline=deadline)
+        opened_record = store.open(id, deadline=deadline)
+        assert (len(client.get(names.record(id, ""))) == 5) == lies_short
+        assert client.execute_command("PEXPIRETIME", names.record(id, "")) == expires_ms
+    assert before_ms <= unopened.created_at_ms <= after_ms
+    assert unopened.ticket_expires_at_ms == expires_ms
+    assert not unopened.iframe_opened
+    assert opened_record == store.read(id, deadline=deadline)
+    assert opened_record == replace(unopened, iframe_opened=True)
+    assert redeem(store, deadline, id) is Redeemed.ADMITTED
+    used = store.read(id, deadline=deadline)
+    assert used.created_at_ms == unopened.created_at_ms
+    assert used.ticket_expires_at_ms == expires_ms
 
 
 def test_an_unredeemed_ticket_costs_no_more_memory_than_stated(standalone, figure):

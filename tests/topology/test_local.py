@@ -119,6 +119,18 @@ def test_a_paused_primary_is_replaced_and_goes_on_as_a_replica(sentinel: LocalSe
     assert processes.wait_until(lambda: follows(sentinel, old, new), timeout_s=60)
 
 
+def test_sentinels_look_often_enough_to_keep_a_new_primary_also_after_a_restart(
+    sentinel: LocalSentinel,
+) -> None:
+    first = sentinel.sentinels[0]
+    sentinel.kill(first)
+    sentinel.start(first)
+    for each in sentinel.sentinels:
+        periods = say(sentinel, each, "SENTINEL", "DEBUG")
+        assert isinstance(periods, dict)
+        assert 2 * int(periods["PING-PERIOD"]) <= sentinel.down_after_ms
+
+
 def test_a_failover_on_request_names_another_primary(sentinel: LocalSentinel) -> None:
     old = sentinel.primary()
     assert sentinel.failover() == sentinel.primary() != old

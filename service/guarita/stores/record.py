@@ -9,6 +9,7 @@ from uuid import UUID
 from guarita.stores.base import Grant, Record
 
 _OPENED, _USED, _REVOKED = 1, 2, 4
+_SHORT_BYTES = 5
 _TICKET_BYTES = 12
 _SESSION = struct.Struct(">6sI32s32s")
 
@@ -35,12 +36,17 @@ def is_of(id: UUID, data: bytes) -> bool:
     return data[0] >> 4 == split_id(id)[1]
 
 
+def is_short(data: bytes) -> bool:
+    """Whether this is the form that says nothing without the expiry of its key."""
+    return len(data) == _SHORT_BYTES
+
+
 def created_at_us(data: bytes) -> int:
     return int.from_bytes(data[1:8])
 
 
 def unpack_record(id: UUID, data: bytes) -> Record:
-    """Read what the scripts wrote."""
+    """Read what the scripts answer: a record in its long form."""
     flags = data[0]
     record = Record(
         id,

@@ -28,7 +28,14 @@ from guarita.stores.base import (
 from guarita.stores.cache import Cache, name_of_subject
 from guarita.stores.lane import Lane
 from guarita.stores.pipeline import Argument
-from guarita.stores.record import created_at_us, is_of, pack_grant, split_id, unpack_record
+from guarita.stores.record import (
+    created_at_us,
+    is_of,
+    is_short,
+    pack_grant,
+    split_id,
+    unpack_record,
+)
 from guarita.stores.scripts import Script
 
 CLUSTER_TAGS = tuple("0123456789abcdef")
@@ -99,10 +106,7 @@ class RedisStore:
         return Created(answer.decode())
 
     def open(self, id: UUID, *, deadline: Deadline) -> Record | None:
-        lane = self._lane(id.bytes)
-        keys = self._keys(lane, id)
-        rest = split_id(id)[1]
-        data = lane.read(len(keys), *keys, rest, script=scripts.OPEN, deadline=deadline)
+        data = self._fetch(scripts.OPEN, id, deadline)
         return self._current(id, data, deadline) if data else None
 
     def redeem(self, redeem: Redeem, *, deadline: Deadline) -> RedeemResult:
@@ -135,6 +139,8 @@ class RedisStore:
     def read(self, id: UUID, *, deadline: Deadline) -> Record | None:
         lane = self._lane(id.bytes)
         data = lane.read("GET", self._names.record(id, lane.tag), deadline=deadline)
+        if data and is_short(data):
+            data = self._fetch(scripts.READ, id, deadline)
         return self._current(id, data, deadline) if data and is_of(id, data) else None
 
     def revoke(self, id: UUID, *, tenant: str | None, deadline: Deadline) -> bool:
@@ -181,6 +187,14 @@ class RedisStore:
         keys = self._keys(lane, id)
         rest = split_id(id)[1]
         return lane.write(len(keys), *keys, rest, *args, script=script, deadline=deadline)
+
+    def _fetch(self, script: Script, id: UUID, deadline: Deadline) -> bytes | None:
+        lane = self._lane(id.bytes)
+        keys = self._keys(lane, id)
+        data: bytes | None = lane.read(
+            len(keys), *keys, split_id(id)[1], script=script, deadline=deadline
+        )
+        return data
 
     def _counts(self, lane: Lane, deadline: Deadline) -> Sequence[int]:
         counters, expiring = self._names.counters(lane.tag), self._names.expiring(lane.tag)

@@ -25,9 +25,10 @@ class Script:
 
 CREATE = Script.load("create")
 OPEN = Script.load("open")
+READ = Script.load("read")
 REDEEM = Script.load("redeem")
 REVOKE = Script.load("revoke")
 STATUS = Script.load("status")
 REVOKE_SUBJECT = Script.load("revoke_subject", shared=False)
 
-ALL = (CREATE, OPEN, REDEEM, REVOKE, STATUS, REVOKE_SUBJECT)
+ALL = (CREATE, OPEN, READ, REDEEM, REVOKE, STATUS, REVOKE_SUBJECT)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import signal
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
@@ -74,6 +74,9 @@ class Installation(ABC):
     def start_arguments(self, node: Node) -> list[str]:
         """What a start adds to the configuration file."""
         return ["--sentinel"] if node.kind == "sentinel" else []
+
+    def prepare(self, node: Node) -> None:  # noqa: B027 - most kinds need nothing here
+        """Tell a node that was just started what no configuration file can hold."""
 
     def form(self, *, timeout_s: float) -> None:  # noqa: B027 - most kinds need nothing here
         """Make one installation of nodes that run but do not know each other yet."""
@@ -228,7 +231,7 @@ class Installation(ABC):
     def start(self, node: Node) -> Node:
         """Start a dead node with its own data; does nothing where it runs."""
         with self.file.changing():
-            self._launcher.start([node], self.start_arguments)
+            self._start([node])
         return node
 
     # Layout and start
@@ -251,17 +254,24 @@ class Installation(ABC):
             names[f"sentinel-{n + 1}"] = "sentinel"
         return names
 
+    def _start(self, nodes: Sequence[Node]) -> None:
+        for node in self._launcher.start(nodes, self.start_arguments):
+            try:
+                self.prepare(node)
+            except redis.RedisError as exc:
+                raise TopologyError(f"{node.name} does not answer after its start: {exc}") from exc
+
     def _start_all(self) -> None:
         state = self.file.read()
         if state and state.ports:
             self._check_layout(state)
-            self._launcher.start(self._all(), self.start_arguments)
+            self._start(self._all())
             return
         draws = _PORT_DRAWS if self._base_port is None else 1
         for draw in range(1, draws + 1):
             self._lay_out()
             try:
-                self._launcher.start(self._all(), self.start_arguments)
+                self._start(self._all())
             except TopologyError as exc:
                 processes.kill(each.identity for each in self.file.running("data", "sentinel"))
                 self.file.note(ports={}, processes={})  # nothing was kept here yet

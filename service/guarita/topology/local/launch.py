@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from guarita.errors import TopologyError
 from guarita.topology.local import ports, processes
@@ -38,14 +38,16 @@ class Launcher:
         state = self._file.read()
         return find_server(self._server or (state.server if state else None))
 
-    def start(self, nodes: Iterable[Node], arguments: Callable[[Node], list[str]]) -> None:
-        """Start those that do not run and see them listen.
+    def start(
+        self, nodes: Iterable[Node], arguments: Callable[[Node], list[str]]
+    ) -> Sequence[Node]:
+        """Start those that do not run, see them listen and return them.
 
         Raises `TopologyError` (and its kinds `PortTaken` and `ServerMissing`).
         """
         dead = [node for node in nodes if self.condition(node) is Condition.DEAD]
         if not dead:
-            return
+            return dead
         server = self.server()
         for node in dead:
             self._check_ports(node)
@@ -53,6 +55,7 @@ class Launcher:
             self._spawn(node, [server.path, str(node.config), *arguments(node)])
         for node in dead:
             self._wait_listening(node)
+        return dead
 
     def _check_ports(self, node: Node) -> None:
         for port in (node.port, node.port + ports.BUS_OFFSET)[: 2 if self._needs_bus else 1]:

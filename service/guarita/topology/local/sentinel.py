@@ -17,6 +17,12 @@ from guarita.topology.local.nodes import Node
 PRIMARY_NAME = "guarita"
 QUORUM = 2
 
+# Periods of a Sentinel in ms that only SENTINEL DEBUG sets (Redis 7.0, Valkey 7.2 and newer).
+# It opens its connection to a new primary up to one ping period after the switch; at the usual
+# 1000, a down-after of 1000 has passed by then, and a healthy primary is replaced at once.
+# At the usual 10000 it learns of a new replica, or of a primary that became one, too late.
+PERIODS_MS = {"ping-period": 500, "info-period": 1000}
+
 
 class LocalSentinel(Installation):
     """The smallest highly available installation."""
@@ -156,6 +162,12 @@ class LocalSentinel(Installation):
             return ["--sentinel"]
         named = self.node_at(self._named_port() or self._remembered_port())
         return ["--replicaof", "no one" if named == node else f"{named.host} {named.port}"]
+
+    def prepare(self, node: Node) -> None:
+        if node.kind == "sentinel":
+            periods = [word for pair in PERIODS_MS.items() for word in pair]
+            with self.client(node) as client:
+                client.execute_command("SENTINEL", "DEBUG", *periods)
 
     def _data_lines(self, node: Node) -> list[str]:
         return [
