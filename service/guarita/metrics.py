@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from prometheus_client import (
@@ -54,6 +55,30 @@ STORE_LOSSES = Counter(
     "Primaries found to lack acknowledged writes: older tickets are refused.",
 )
 FORWARDS = Counter("guarita_forwards", "Requests passed to another region.", ["outcome"])
+
+
+@cache
+def _of_request(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(method, route, str(status)), REQUEST_SECONDS.labels(route)
+
+
+def count_request(method: str, route: str, status: int, seconds: float) -> None:
+    """One request was answered, after so many seconds."""
+    answered, duration = _of_request(method, route, status)
+    answered.inc()
+    duration.observe(seconds)
+
+
+@cache
+def redeems(outcome: str) -> Counter:
+    """The counter of redeems that ended so."""
+    return REDEEMS.labels(outcome)
+
+
+@cache
+def verifies(outcome: str) -> Counter:
+    """The counter of verifies that were answered so."""
+    return VERIFIES.labels(outcome)
 
 
 def exposition(multiprocess_dir: Path | None) -> bytes:

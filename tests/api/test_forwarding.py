@@ -15,6 +15,7 @@ import structlog
 from falcon import testing
 
 from guarita.deadline import Deadline
+from guarita.logs import with_request_id
 
 from api.service import (
     ACME_KEY,
@@ -199,9 +200,7 @@ def test_a_peers_address_that_leads_elsewhere_is_503(pair: Pair) -> None:
 
 
 def test_the_request_id_goes_along(pair: Pair) -> None:
-    with structlog.testing.capture_logs(
-        processors=[structlog.contextvars.merge_contextvars]
-    ) as lines:
+    with structlog.testing.capture_logs(processors=[with_request_id]) as lines:
         pair.here.redeem(pair.create(), headers={"X-Request-Id": "from-the-edge"})
     regions = {
         line.get("region")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import falcon
+import orjson
 import structlog
+from falcon.media import JSONHandler
 
 from guarita import metrics
 from guarita.api.auth import Tenants
@@ -37,6 +39,7 @@ def create_app(settings: Settings, sessions: Sessions, *, metrics_dir: Path | No
         request_type=Request,
         middleware=[RequestFrame(settings), SessionRequired(sessions, forwarder)],
     )
+    app.resp_options.media_handlers[falcon.MEDIA_JSON] = JSONHandler(dumps=orjson.dumps)
     app.add_error_handler((Exception, falcon.HTTPError), _answer_error)
     _add_routes(app, Desk(sessions, tenants, forwarder), metrics_dir)
     if settings.demo.enabled:

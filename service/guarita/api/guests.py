@@ -26,7 +26,7 @@ def guest_of(
             return None
         session = sessions.verify(token, deadline=req.deadline)
     except Rejected as error:
-        metrics.VERIFIES.labels(error.reason.value).inc()
+        metrics.verifies(error.reason.value).inc()
         if error.reason is not Reason.MISSING:  # as when the page asks whether it has a cookie
             events.record(
                 req,
@@ -37,5 +37,5 @@ def guest_of(
                 reason=error.reason.value,
             )
         raise
-    metrics.VERIFIES.labels("live").inc()
+    metrics.verifies("live").inc()
     return session

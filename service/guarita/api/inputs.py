@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -101,7 +102,11 @@ def read_body(req: Request, model: type[Model], *, optional: bool = False) -> Mo
     data = req.body()
     if not data and optional:
         return model()
-    if (req.content_type or "").partition(";")[0].strip().lower() != falcon.MEDIA_JSON:
+    sent_as = req.content_type or ""
+    if (
+        sent_as != falcon.MEDIA_JSON
+        and sent_as.partition(";")[0].strip().lower() != falcon.MEDIA_JSON
+    ):
         raise Malformed("send a JSON object with Content-Type: application/json")
     try:
         return model.model_validate(parse_json(data))
@@ -115,11 +120,9 @@ def parse_json(data: bytes) -> object:
     Raises `Malformed`. What comes back can be written as JSON in UTF-8 again.
     """
     try:
-        value = json.loads(
-            data.decode(), object_pairs_hook=_names_once, parse_constant=_refuse_constant
-        )
-        # Half a surrogate pair and 1e999 are read without complaint and cannot be written.
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        value: object = _DECODER.decode(data.decode())
+        if b"\\u" in data:  # half a surrogate pair is read without complaint, and never written
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise Malformed("the body is not valid JSON") from None
     return value
@@ -180,6 +183,18 @@ def _names_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> Literal[""]:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError("a number is too large")
+    return value
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_names_once, parse_constant=_refuse_constant, parse_float=_finite
+)
 
 
 def _is_deep(value: object, levels: int) -> bool:

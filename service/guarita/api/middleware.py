@@ -13,6 +13,7 @@ from guarita.api.forwarding import Forwarder
 from guarita.api.guests import guest_of
 from guarita.api.request import FORWARDED_HEADER, Request
 from guarita.config import Settings
+from guarita.logs import REQUEST_ID
 from guarita.regions import REGION_HEADER
 from guarita.sessions import Sessions
 
@@ -40,35 +41,32 @@ class RequestFrame:
     def process_request(self, req: Request, resp: falcon.Response) -> None:
         req.limit(self._deadline_s)
         req.trust(self._proxies)
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=req.request_id)
+        REQUEST_ID.set(req.request_id)
+        resp.set_headers(SAFE_HEADERS)  # a resource may set its own
 
     def process_response(
         self, req: Request, resp: falcon.Response, resource: object, req_succeeded: bool
     ) -> None:
         req.drain()
-        for name, value in SAFE_HEADERS.items():
-            if resp.get_header(name) is None:
-                resp.set_header(name, value)
         resp.set_header("X-Request-Id", req.request_id)
         if req.is_https or self._is_public_https:
             resp.set_header("Strict-Transport-Security", HSTS)
         if self._region and req.is_forwarded:
             resp.set_header(REGION_HEADER, self._region)
         self._tell(req, resp)
-        structlog.contextvars.clear_contextvars()
+        REQUEST_ID.set("")
 
     def _tell(self, req: Request, resp: falcon.Response) -> None:
         seconds = time.monotonic() - req.started_at
         method = req.method if req.method in METHODS else "other"
         route = req.uri_template or "unmatched"
-        metrics.REQUESTS.labels(method, route, str(resp.status_code)).inc()
-        metrics.REQUEST_SECONDS.labels(route).observe(seconds)
+        status = resp.status_code
+        metrics.count_request(method, route, status, seconds)
         log.info(
             "request",
             method=method,
             path=req.path[:200],
-            status=resp.status_code,
+            status=status,
             duration_ms=round(seconds * 1000, 1),
             address=req.client_address,
             **({"region": req.get_header(FORWARDED_HEADER)} if req.is_forwarded else {}),

@@ -33,7 +33,7 @@ class Request(falcon.Request):
     def __init__(self, env: dict[str, Any], options: falcon.RequestOptions | None = None) -> None:
         super().__init__(env, options)
         self.started_at = time.monotonic()
-        self.request_id = _request_id(self.get_header("X-Request-Id"))
+        self.request_id = _request_id(env.get("HTTP_X_REQUEST_ID"))
         self.client_address = self.remote_addr
         self.is_https = self.scheme == "https"
         self.deadline = Deadline.after(0)
@@ -42,8 +42,8 @@ class Request(falcon.Request):
 
     def limit(self, deadline_s: float) -> None:
         """Start the request's clock; a forwarding region may allow less, never more."""
-        told = self.get_header(DEADLINE_HEADER) or ""
-        if re.fullmatch(r"[0-9]{1,7}", told):
+        told = self.get_header(DEADLINE_HEADER)
+        if told and re.fullmatch(r"[0-9]{1,7}", told):
             deadline_s = min(deadline_s, int(told) / 1000)
         self.deadline = Deadline.after(deadline_s)
 
@@ -78,7 +78,7 @@ class Request(falcon.Request):
             if len(data) > MAX_BODY_BYTES:
                 text = f"The body may have at most {MAX_BODY_BYTES} bytes."
                 raise falcon.HTTPContentTooLarge(description=text)
-            self._body = data
+            self._body = data  # the whole of it, or it would be longer
         return self._body
 
     def drain(self) -> None:
@@ -87,8 +87,9 @@ class Request(falcon.Request):
         A server that closes a connection with something unread on it resets it, and the answer
         may be lost on the way.
         """
-        with suppress(Malformed, falcon.HTTPInvalidHeader):
-            self._read(MAX_DRAINED_BYTES)
+        if self._body is None:
+            with suppress(Malformed, falcon.HTTPInvalidHeader):
+                self._read(MAX_DRAINED_BYTES)
 
     def _read(self, size: int) -> bytes:
         if self.content_length is None and not self.env.get("wsgi.input_terminated"):

@@ -55,12 +55,12 @@ class Desk:
         try:
             admission = self.sessions.redeem(id, attempt, deadline=req.deadline)
         except Rejected as error:
-            metrics.REDEEMS.labels(error.reason.value).inc()
+            metrics.redeems(error.reason.value).inc()
             events.record_refusal(req, id, error)
             raise
         grant = admission.session.grant
         outcome = "repeated" if admission.replayed else "admitted"
-        metrics.REDEEMS.labels(outcome).inc()
+        metrics.redeems(outcome).inc()
         events.record(req, "redeem", outcome, id=id, tenant=grant.tenant, origin=grant.origin)
         return admission
 
