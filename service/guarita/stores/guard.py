@@ -141,7 +141,7 @@ class Writes:
         self.attached: frozenset[Address] = frozenset()
         self.attached_at_s: dict[Address, float] = {}
         self.in_doubt = False
-        """Whether the last writes are not acknowledged yet: readings matter now."""
+        """Whether the last writes are not acknowledged yet."""
         self._guard = guard
         guard.note(frozenset([primary]))
 
@@ -195,8 +195,8 @@ class Writes:
             # wrote is in the offset and the tallies, but perhaps on no replica yet.
             history = History.read(replication, tallies)
             self._guard.remember(replace(history, offset=offset))
-        doubts, self.in_doubt = not (satisfied or self.in_doubt), not satisfied
-        if doubts:
+        self.in_doubt = not satisfied
+        if self.in_doubt:
             self._guard.on_doubt()
         return satisfied
 

@@ -55,6 +55,11 @@ class Primary:
     def address(self) -> tuple[str, int]:
         return self.host, self.port
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether somebody waits for an acknowledgement that is missing: readings matter now."""
+        return self.durable.in_doubt and self.writes.unacknowledged > 0
+
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 

@@ -116,6 +116,11 @@ class Pipeline:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def unacknowledged(self) -> int:
+        """Calls that were answered and wait for the acknowledgement."""
+        return len(self._unacknowledged)
+
     def ask(self, call: Call) -> Any:
         """Queue a call and wait for its answer until its deadline.
 

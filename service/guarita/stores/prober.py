@@ -84,7 +84,7 @@ class Prober:
 
     def _in_doubt(self) -> bool:
         primaries = (lane.gate.primary for lane in self._lanes)
-        return any(primary is not None and primary.durable.in_doubt for primary in primaries)
+        return any(primary is not None and primary.in_doubt for primary in primaries)
 
     def _look(self) -> None:
         troubled = any(lane.gate.primary is None for lane in self._lanes)
