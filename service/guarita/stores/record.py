@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
 from uuid import UUID
 
 from guarita.stores.base import Grant, Record
 
 _OPENED, _USED, _REVOKED = 1, 2, 4
-_SHORT_BYTES = 5
 _TICKET_BYTES = 12
 _SESSION = struct.Struct(">6sI32s32s")
 
@@ -31,16 +29,6 @@ def split_id(id: UUID) -> tuple[bytes, int]:
     return (random >> 2).to_bytes(15), random & 3
 
 
-def is_of(id: UUID, data: bytes) -> bool:
-    """Whether this record is that of the id, and not of one that shares its key."""
-    return data[0] >> 4 == split_id(id)[1]
-
-
-def is_short(data: bytes) -> bool:
-    """Whether this is the form that says nothing without the expiry of its key."""
-    return len(data) == _SHORT_BYTES
-
-
 def created_at_us(data: bytes) -> int:
     return int.from_bytes(data[1:8])
 
@@ -48,21 +36,21 @@ def created_at_us(data: bytes) -> int:
 def unpack_record(id: UUID, data: bytes) -> Record:
     """Read what the scripts answer: a record in its long form."""
     flags = data[0]
-    record = Record(
+    used_at_ms, expires_s, attempt, token = 0, 0, b"", b""
+    grant = _TICKET_BYTES
+    if flags & _USED:
+        used_at, expires_s, attempt, token = _SESSION.unpack_from(data, _TICKET_BYTES)
+        used_at_ms = int.from_bytes(used_at)
+        grant += _SESSION.size
+    return Record(
         id,
         created_at_ms=created_at_us(data) // 1000,
         ticket_expires_at_ms=int.from_bytes(data[8:12]) * 1000,
-        grant=unpack_grant(data[_TICKET_BYTES + (_SESSION.size if flags & _USED else 0) :]),
+        grant=unpack_grant(data[grant:]),
         iframe_opened=bool(flags & _OPENED),
+        used=bool(flags & _USED),
         revoked=bool(flags & _REVOKED),
-    )
-    if not flags & _USED:
-        return record
-    used_at, expires_s, attempt, token = _SESSION.unpack_from(data, _TICKET_BYTES)
-    return replace(
-        record,
-        used=True,
-        used_at_ms=int.from_bytes(used_at),
+        used_at_ms=used_at_ms,
         session_expires_at_ms=expires_s * 1000,
         attempt_sha256=attempt,
         token_sha256=token,

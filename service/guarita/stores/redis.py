@@ -7,6 +7,7 @@ the id, so that this stays true; elsewhere one.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,8 +31,6 @@ from guarita.stores.lane import Lane
 from guarita.stores.pipeline import Argument
 from guarita.stores.record import (
     created_at_us,
-    is_of,
-    is_short,
     pack_grant,
     split_id,
     unpack_record,
@@ -48,9 +47,12 @@ class KeyNames:
     prefix: str
     stats: str
 
+    def records(self, tag: str) -> bytes:
+        """What each record's key begins with; 15 bytes of the id follow."""
+        return f"{self.prefix}{_braced(tag)}".encode()
+
     def record(self, id: UUID, tag: str) -> bytes:
-        """The bytes of the id, 21 shorter than its text."""
-        return f"{self.prefix}{_braced(tag)}".encode() + split_id(id)[0]
+        return self.records(tag) + split_id(id)[0]
 
     def counters(self, tag: str) -> bytes:
         return f"{self.stats}{_braced(tag)}".encode()
@@ -89,6 +91,11 @@ class RedisStore:
         """What is revoked here is dropped from `cache` at once."""
         self._lanes = lanes
         self._names = names
+        self._keys = {
+            lane.tag: (names.records(lane.tag), names.counters(lane.tag), names.expiring(lane.tag))
+            for lane in lanes
+        }
+        self._marked = int(len(lanes) == 1)  # marks of subjects lie beside every record
         self._cache = cache
         self._on_close = on_close
 
@@ -100,17 +107,16 @@ class RedisStore:
         most = max_sessions
         if len(self._lanes) > 1 and max_sessions > 0:
             most = -1 if self.status(deadline=deadline).total_sessions >= max_sessions else 0
-        lane = self._lane(id.bytes)
+        lane = self._lane(id)
         words = (ttl_s, most, pack_grant(grant))
         answer = self._write(lane, scripts.CREATE, id, *words, deadline=deadline)
         return Created(answer.decode())
 
     def open(self, id: UUID, *, deadline: Deadline) -> Record | None:
-        data = self._fetch(scripts.OPEN, id, deadline)
-        return self._current(id, data, deadline) if data else None
+        return self._fetch(scripts.OPEN, id, deadline)
 
     def redeem(self, redeem: Redeem, *, deadline: Deadline) -> RedeemResult:
-        lane = self._lane(redeem.id.bytes)
+        lane = self._lane(redeem.id)
         answer = self._write(
             lane,
             scripts.REDEEM,
@@ -121,6 +127,7 @@ class RedisStore:
             redeem.replay_window_s,
             int(redeem.revoke_on_replay),
             redeem.id.bytes,
+            self._marked,
             deadline=deadline,
         )
         outcome = Redeemed(answer[0].decode())
@@ -137,14 +144,10 @@ class RedisStore:
         return RedeemResult(outcome, record)
 
     def read(self, id: UUID, *, deadline: Deadline) -> Record | None:
-        lane = self._lane(id.bytes)
-        data = lane.read("GET", self._names.record(id, lane.tag), deadline=deadline)
-        if data and is_short(data):
-            data = self._fetch(scripts.READ, id, deadline)
-        return self._current(id, data, deadline) if data and is_of(id, data) else None
+        return self._fetch(scripts.READ, id, deadline)
 
     def revoke(self, id: UUID, *, tenant: str | None, deadline: Deadline) -> bool:
-        lane = self._lane(id.bytes)
+        lane = self._lane(id)
         words = ("0", "") if tenant is None else ("1", tenant)
         try:
             answer = self._write(lane, scripts.REVOKE, id, *words, id.bytes, deadline=deadline)
@@ -159,7 +162,7 @@ class RedisStore:
         that difference is taken for older or younger than it is.
         """
         name = name_of_subject(tenant, subject)
-        lane = self._lane(name)
+        lane = self._lane_of_subject(name)
         mark, channel = self._names.revoked(name, lane.tag), self._names.revocations(lane.tag)
         words = (mark, ttl_s, channel, name)
         try:
@@ -184,20 +187,17 @@ class RedisStore:
     def _write(
         self, lane: Lane, script: Script, id: UUID, *args: Argument, deadline: Deadline
     ) -> Any:
-        keys = self._keys(lane, id)
-        rest = split_id(id)[1]
-        return lane.write(len(keys), *keys, rest, *args, script=script, deadline=deadline)
+        words = (*self._place(lane, id), *args)
+        return lane.write(*words, script=script, deadline=deadline)
 
-    def _fetch(self, script: Script, id: UUID, deadline: Deadline) -> bytes | None:
-        lane = self._lane(id.bytes)
-        keys = self._keys(lane, id)
-        data: bytes | None = lane.read(
-            len(keys), *keys, split_id(id)[1], script=script, deadline=deadline
-        )
-        return data
+    def _fetch(self, script: Script, id: UUID, deadline: Deadline) -> Record | None:
+        lane = self._lane(id)
+        words = (*self._place(lane, id), self._marked)
+        data: bytes | None = lane.read(*words, script=script, deadline=deadline)
+        return self._current(id, data, deadline) if data else None
 
     def _counts(self, lane: Lane, deadline: Deadline) -> Sequence[int]:
-        counters, expiring = self._names.counters(lane.tag), self._names.expiring(lane.tag)
+        _, counters, expiring = self._keys[lane.tag]
         keys = [counters, counters, expiring]  # no record: its place in the scripts stays filled
         counts: Sequence[int] = lane.read(
             len(keys), *keys, script=scripts.STATUS, deadline=deadline
@@ -205,18 +205,23 @@ class RedisStore:
         return counts
 
     def _current(self, id: UUID, data: bytes, deadline: Deadline) -> Record:
-        """The record, revoked where its subject was revoked after it was created."""
+        """The record; revoked where its subject was revoked after it was created."""
         record = unpack_record(id, data)
-        if record.revoked or not record.grant.subject:
-            return record
+        if self._marked or record.revoked or not record.grant.subject:
+            return record  # the script has looked
         name = name_of_subject(record.grant.tenant, record.grant.subject)
-        lane = self._lane(name)
+        lane = self._lane_of_subject(name)
         mark = lane.read("GET", self._names.revoked(name, lane.tag), deadline=deadline)
         return replace(record, revoked=mark is not None and created_at_us(data) <= int(mark))
 
-    def _keys(self, lane: Lane, id: UUID) -> list[bytes]:
-        names = self._names
-        return [names.record(id, lane.tag), names.counters(lane.tag), names.expiring(lane.tag)]
+    def _place(self, lane: Lane, id: UUID) -> tuple[Argument, ...]:
+        """How every script on a record begins: its keys, and the rest of the id."""
+        key, rest = split_id(id)
+        records, counters, expiring = self._keys[lane.tag]
+        return 3, records + key, counters, expiring, rest
 
-    def _lane(self, data: bytes) -> Lane:
-        return self._lanes[data[0] % len(self._lanes)]
+    def _lane(self, id: UUID) -> Lane:
+        return self._lanes[id.bytes[0] % len(self._lanes)]
+
+    def _lane_of_subject(self, name: bytes) -> Lane:
+        return self._lanes[zlib.crc32(name) % len(self._lanes)]

@@ -49,6 +49,16 @@ local function fetch()
   return record, false
 end
 
+-- Whether all of its subject was revoked since it was created; `marked` is '1' where the marks of
+-- subjects lie on this node. Elsewhere (on a Cluster) the caller looks.
+local function of_revoked_subject(record, marked)
+  if marked ~= '1' then return false end
+  local grant = (flag(record, USED) and SESSION or TICKET) + 1
+  local tenant, subject = string.match(record, '^([^\n]*)\n[^\n]*\n([^\n]+)', grant)
+  local revoked_us = subject and redis.call('GET', KEYS[2] .. ':revoked:' .. tenant .. '\n' .. subject)
+  return revoked_us and (struct.unpack('>I7', record, 2)) <= tonumber(revoked_us)
+end
+
 local function with_flag(record, bit_value)
   if flag(record, bit_value) then return record end
   return string.char(string.byte(record, 1) + bit_value) .. string.sub(record, 2)

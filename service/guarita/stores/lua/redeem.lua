@@ -1,5 +1,5 @@
 -- ARGV: rest of the id, SHA-256 of the attempt and of the token, session ttl and replay window,
--- both in seconds, 1 if another attempt revokes the session, the id.
+-- both in seconds, 1 if another attempt revokes the session, the id, 1 if marks of subjects lie here.
 -- Returns the outcome and the record.
 -- Safe to repeat: the attempt that was admitted is told so again, any other is refused.
 local function refuse(outcome, record)
@@ -9,7 +9,9 @@ end
 
 local record = fetch()
 if not record then return refuse('unknown') end
-if flag(record, REVOKED) then return refuse('revoked', record) end
+if flag(record, REVOKED) or of_revoked_subject(record, ARGV[8]) then
+  return refuse('revoked', with_flag(record, REVOKED))
+end
 
 if flag(record, USED) then
   local used_ms = struct.unpack('>I6', record, 13)
