@@ -9,9 +9,11 @@ import json
 import logging
 import re
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
-from functools import cache, partial
+from datetime import UTC, datetime
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -48,10 +50,12 @@ _SECRETS = (
 )
 # None of them is in so short a text without white space, "=" and ":": most values need no search.
 _HARMLESS = re.compile(r"[^\s=:]{0,35}")
-_OURS = frozenset({"level", "logger", "request_id", "timestamp"})  # the id is checked on its way in
+# Of closed sets, made up here, or checked on their way in. Proxies like UUIDs as request ids.
+_OURS = frozenset(
+    {"level", "logger", "method", "outcome", "request_id", "status", "ticket", "timestamp"}
+)
 _PLAIN = frozenset({bool, float, int, type(None)})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_TIMESTAMP = structlog.processors.TimeStamper(fmt="iso", utc=True)
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 """Of the request that this thread or greenlet answers; it stands in each of its lines."""
@@ -65,7 +69,7 @@ def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
     logs = settings.logs
     redact = Redactor(secrets_of(settings))
     files = _open_files(logs)
-    handlers: list[logging.Handler] = [logging.StreamHandler(stream or sys.stderr)]
+    handlers: list[logging.Handler] = [_Lines(stream or sys.stderr)]
     handlers[0].setFormatter(_formatter(redact, as_json=_is_json(logs, stream or sys.stderr)))
     for handler in files.values():
         handler.setFormatter(_formatter(redact, as_json=logs.format != "text"))
@@ -85,7 +89,7 @@ def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
 
     level = min(handlers[0].level, logging.INFO)  # handlers have their own
     structlog.configure(
-        processors=[with_request_id, _TIMESTAMP, _handed_on],
+        processors=[with_request_id, _timed, _handed_on],
         logger_factory=cache(writer),
         wrapper_class=structlog.make_filtering_bound_logger(level),
     )
@@ -98,11 +102,33 @@ def with_request_id(_logger: WrappedLogger, _method: str, event: EventDict) -> E
     return event
 
 
+def _timed(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """ISO 8601 in UTC, in microseconds."""
+    seconds, us = divmod(time.time_ns() // 1000, 1_000_000)
+    event["timestamp"] = f"{_second(seconds)}.{us:06d}Z"
+    return event
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def _handed_on(
     _logger: WrappedLogger, _method: str, event: EventDict
 ) -> tuple[tuple[EventDict], dict[str, Any]]:
     """The event as one argument for `_Writer`."""
     return (event,), {}
+
+
+class _Lines(logging.StreamHandler[TextIO]):
+    """To a stream that is buffered by lines at most, as standard error is: it needs no flush."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.stream.write(f"{self.format(record)}\n")
+        except Exception:  # noqa: BLE001 - as logging does: a log that fails fails nobody
+            self.handleError(record)
 
 
 class _Line:
@@ -148,7 +174,7 @@ class Redactor:
         hide = self.hide
         for key, value in event.items():
             if type(value) is str:
-                if key not in _OURS:  # proxies like UUIDs as request ids
+                if key not in _OURS:
                     event[key] = hide(value)
             elif type(value) not in _PLAIN:
                 event[key] = self._hide(value)
@@ -219,7 +245,7 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
                 with_request_id,
                 structlog.stdlib.add_log_level,
                 structlog.stdlib.add_logger_name,
-                _TIMESTAMP,
+                _timed,
             ],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *processors],
         )

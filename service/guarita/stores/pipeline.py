@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from hiredis import pack_command
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from guarita.deadline import Deadline
@@ -193,8 +194,11 @@ class Pipeline:
         if not commands and not questions:
             return
         connection = self._connection
-        packed = connection.pack_commands(commands + questions)
-        connection.send_packed_command(packed, check_health=False)
+        packed = b"".join(
+            pack_command(words)  # type: ignore[arg-type]  # it says a tuple of one
+            for words in commands + questions
+        )
+        connection.send_packed_command([packed], check_health=False)
         self._deliver(batch, [self._answer() for _ in batch], hold=bool(questions))
         if questions:
             self._acknowledge([connection.read_response() for _ in questions])
