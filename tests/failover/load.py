@@ -8,6 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 
@@ -28,6 +29,7 @@ class Load:
     rate: float
     duration_s: float
     visits: list[Visit] = field(default_factory=list)
+    _answered_s: list[float] = field(default_factory=list)  # when each write was
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> None:
@@ -48,6 +50,12 @@ class Load:
     def longest_wait_s(self) -> float:
         return max(visit.took_s for visit in self.visits)
 
+    @property
+    def longest_pause_s(self) -> float:
+        """The longest time without a successful write, from the first one to the last."""
+        times = sorted(self._answered_s)
+        return max(later - earlier for earlier, later in pairwise(times))
+
     def _visit(self, number: int) -> None:
         started = time.monotonic()
         problem = ""
@@ -59,10 +67,15 @@ class Load:
             self.visits.append(Visit(started, time.monotonic() - started, problem))
 
     def _create_and_redeem(self, number: int) -> None:
-        ticket = call(self.port, "POST", "/auth/create-session")
+        ticket = self._write("/auth/create-session")
         body = {"session_id": ticket["session_id"], "attempt": f"attempt-{number:08}"}
-        session = call(self.port, "POST", "/auth/redeem", body)
+        session = self._write("/auth/redeem", body)
         assert session["session_token"]
+
+    def _write(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        answer = call(self.port, "POST", path, body)
+        self._answered_s.append(time.monotonic())
+        return answer
 
 
 def call(port: int, method: str, path: str, body: dict[str, Any] | None = None) -> Any:

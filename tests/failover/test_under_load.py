@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import time
 
 import pytest
 
-from guarita.topology.local import LocalSentinel
+from guarita.topology.local import LocalSentinel, Node
 from guarita.topology.local.processes import wait_until
 
 from .load import Load, call
@@ -46,14 +48,56 @@ def test_no_visit_fails_while_the_primary_is_killed_and_stays_dead(application, 
     )
 
 
-@pytest.mark.parametrize("kind", ["replica", "sentinel"])
-def test_no_visit_fails_while_another_node_dies(application, kind):
+def test_no_visit_fails_while_a_sentinel_dies(application):
     sentinel = application.installation
     load = Load(application.port, RATE, 10)
     running = threading.Thread(target=load.run)
     running.start()
     assert wait_until(lambda: len(load.visits) >= FAULT_AFTER // 2, timeout_s=10)
-    sentinel.kill(sentinel.replicas()[0] if kind == "replica" else sentinel.sentinels[0])
+    sentinel.kill(sentinel.sentinels[0])
     running.join()
     assert load.problems == []
     assert len(load.visits) == RATE * 10
+
+
+def lists(sentinel: LocalSentinel, primary: Node, replica: Node) -> bool:
+    """Whether the primary counts it among its replicas."""
+    with sentinel.client(primary) as client:
+        info = client.info("replication")
+    ports = {each["port"] for name, each in info.items() if re.fullmatch(r"slave\d+", name)}
+    return replica.port in ports
+
+
+@pytest.mark.parametrize("fault", ["killed", "frozen"])
+def test_no_visit_fails_and_writes_pause_briefly_while_a_replica_is_lost(
+    application, fault, figure
+):
+    """The pause is the longest time without a successful write.
+
+    A replica can be left out once the Sentinels see it down and the primary has dropped it, and
+    the service may add 2.5 s to the later of the two: two readings 2 s apart, and how often it
+    looks. A killed one is dropped at once. A frozen one is dropped by `repl-timeout`, which counts
+    whole seconds: with 2, after 2 to 4 s.
+    """
+    sentinel = application.installation
+    for node in sentinel.nodes:
+        with sentinel.client(node) as client:
+            client.config_set("repl-timeout", 2)
+    primary, replica = sentinel.primary(), sentinel.replicas()[0]
+    load = Load(application.port, RATE, 12)
+    running = threading.Thread(target=load.run)
+    running.start()
+    assert wait_until(lambda: len(load.visits) >= FAULT_AFTER // 2, timeout_s=10)
+    lost_s = time.monotonic()
+    (sentinel.kill if fault == "killed" else sentinel.pause)(replica)
+    assert wait_until(lambda: not lists(sentinel, primary, replica), timeout_s=10)
+    dropped_s = time.monotonic() - lost_s
+    running.join()
+    assert load.problems == []
+    assert len(load.visits) == RATE * 12
+    assert load.longest_pause_s <= max(sentinel.down_after_ms / 1000, dropped_s) + 2.5
+    figure(
+        f"a replica {fault} under {RATE} visits a second: {len(load.visits)} visits, 0 failed, "
+        f"dropped by the primary after {dropped_s:.1f} s, {load.longest_pause_s:.1f} s without a "
+        f"write, longest visit {load.longest_wait_s:.1f} s"
+    )
