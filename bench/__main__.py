@@ -62,6 +62,7 @@ def main(
                 live=live,
                 seconds=seconds,
                 rounds=rounds,
+                alone=_alone(course, runners, live),
                 facts=facts.collect(course.primary.version, INSTALLED, _command()),
                 missing=tuple(missing),
             )
@@ -131,6 +132,14 @@ def _measure(course: Course, runners: Sequence[Runner], cells: Sequence[Cell], r
                 if cell.row in runner.contestant.rows:
                     course.measure(runner, cell)
                     _tell(runner, cell, number)
+
+
+def _alone(
+    course: Course, runners: Sequence[Runner], live: Sequence[int]
+) -> dict[int, dict[str, dict[str, float]]]:
+    """The store without HTTP, where Guarita with `fast` is among the contestants."""
+    fast = [each for each in runners if each.contestant.name == "guarita-fast"]
+    return {many: course.alone(runner, many) for runner in fast for many in live or (0,)}
 
 
 def _tell(runner: Runner, cell: Cell, number: int) -> None:

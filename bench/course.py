@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import http.client
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.contestants import Contestant, Row, Site
+from bench.facts import ROOT
 from bench.load import Answer, NoLoad, Request, send
 from bench.processes import cpu_s
 from bench.store import Primary, bytes_per_record
@@ -135,6 +138,23 @@ class Course:
             case "verify":
                 requests = self._sessions(runner)
         return self._load(runner, requests, cell.connections, seconds)
+
+    def alone(self, runner: Runner, live: int) -> dict[str, dict[str, float]]:
+        """Guarita's store without HTTP, with that many tickets in it: figures by operation."""
+        self._copy(runner.contestant, self._model(runner), live)
+        settings = self.directory / f"{runner.contestant.name}.yaml"
+        answer = subprocess.run(  # noqa: S603
+            [sys.executable, "-m", "bench.operations", str(settings)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+        )
+        try:
+            figures: dict[str, dict[str, float]] = json.loads(answer.stdout.splitlines()[-1])
+        except (IndexError, ValueError) as exc:
+            raise NoLoad(f"bench.operations failed: {answer.stderr[-1000:]}") from exc
+        return figures
 
     def close(self) -> None:
         self.primary.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.contestants import REMEMBERS, ROWS, Row
 from bench.course import MEMORY_RECORDS
 from bench.picture import draw
-from bench.results import BASE_CONNECTIONS, Entry, Results
+from bench.results import BASE_CONNECTIONS, CALLERS, RATE_PER_S, Entry, Results
 
 TARGETS = {"create": 0.8, "redeem": 0.8, "verify": 0.6}  # processor time, express-session = 1
 REMEMBERED_TARGET = 0.45
@@ -67,6 +67,7 @@ def _lines(results: Results) -> Iterable[str]:
     for row in ROWS:
         yield from (f"## {row.capitalize()}", "", WORK[row], "", *_table(results, row), "")
     yield from ("## Memory", "", *_memory(results), "")
+    yield from ("## The store alone", "", *_alone(results), "")
     if results.live:
         yield from ("## With more tickets", "", *_growth(results), "")
     yield from ("## How it was measured", "", HOW)
@@ -148,6 +149,27 @@ def _memory(results: Results) -> Iterable[str]:
     for entry in results.entries:
         if entry.bytes_per_ticket is not None:
             yield _row(entry.contestant.label, f"{entry.bytes_per_ticket:.0f}")
+
+
+def _alone(results: Results) -> Iterable[str]:
+    yield (
+        f"`fast`, one process without HTTP: {CALLERS} callers one after the other, and "
+        f"{RATE_PER_S:,} calls a second, each timed from the moment it was due."
+    )
+    yield ""
+    yield from _header(
+        "", "live tickets", "operations/s", "CPU us/operation", "p50 ms at the rate", "p99 ms"
+    )
+    for live, figures in results.alone.items():
+        for name, each in figures.items():
+            yield _row(
+                name,
+                f"{live:,}",
+                f"{each['per_s']:.0f}",
+                f"{each['cpu_us']:.0f}",
+                f"{each['p50_ms']:.2f}",
+                f"{each['p99_ms']:.2f}",
+            )
 
 
 def _growth(results: Results) -> Iterable[str]:

@@ -12,6 +12,9 @@ from bench.course import Cell, Sample
 
 BASE = "express"  # whose processor time is 1
 BASE_CONNECTIONS = 32
+# Of the store alone.
+CALLERS = 32
+RATE_PER_S = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,8 @@ class Results:
     seconds: int
     rounds: int
     facts: dict[str, str]
+    alone: dict[int, dict[str, dict[str, float]]]
+    """The store without HTTP: by live tickets, operation and figure."""
     missing: tuple[str, ...] = ()
     """Who could not be measured here, and why, in words."""
 
@@ -115,6 +120,7 @@ class Results:
             "seconds": self.seconds,
             "rounds": self.rounds,
             "missing": self.missing,
+            "alone": self.alone,
             "contestants": [
                 {
                     "name": each.contestant.name,
