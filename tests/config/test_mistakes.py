@@ -75,7 +75,7 @@ WRONG_VALUES = [
     ("store.data.pasword", "hunter2", ": unknown setting, did you mean password?"),
     ("store.data.db", -1, ": -1: must be at least 0"),
     ("server.workers", 1.5, ": 1.5: not a whole number"),
-    ("server.kind", "uvicorn", ": uvicorn: must be gunicorn"),
+    ("server.kind", "uvicorn", ": uvicorn: not one of gunicorn, granian"),
     ("server.bind", ":8000", ": :8000: has no host: write host:port"),
     ("server.bind", "unix:guarita.sock", ": unix:guarita.sock: a Unix socket needs an absolute"),
     ("server.bind", "localhost:http", ": localhost:http: http is not a port"),
@@ -172,6 +172,10 @@ RULES = [
     (
         {"store": {"topology": "memory"}, "server": {"workers": 2}},
         "server.workers: 2: the memory store lives in one process",
+    ),
+    (
+        at("server", {"kind": "granian", "trusted_proxies": ["10.0.0.0/8"]}),
+        "server.trusted_proxies: granian takes X_Forwarded_For",
     ),
     (
         at("store.data", {"password": "hunter2", "password_file": "/etc/hostname"}),

@@ -15,10 +15,12 @@ from guarita.topology.local.processes import wait_until
 
 
 @pytest.fixture
-def application(tmp_path: Path) -> Iterator[Application]:
+def application(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Application]:
+    """Under gunicorn, or the server that `pytest.mark.parametrize` sends here."""
     sentinel = LocalSentinel(tmp_path)
     port, demo_port = free_ports(2)
-    application = Application(tmp_path, "sentinel", sentinel, port, demo_port)
+    server = getattr(request, "param", "gunicorn")
+    application = Application(tmp_path, "sentinel", sentinel, port, demo_port, server)
     try:
         sentinel.up()
         application.launch()

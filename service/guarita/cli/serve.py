@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from guarita import wsgi
+from guarita import server
 from guarita.cli import Invocation, config_option
 from guarita.errors import TopologyError
 
@@ -20,7 +20,7 @@ def command(invocation: Invocation) -> None:
     """Serve the HTTP API and the iframe page until SIGTERM or Ctrl-C."""
     settings = invocation.settings()
     try:
-        wsgi.serve(settings)
+        server.serve(settings)
     except TopologyError as exc:
         click.echo(str(exc), err=True)
         sys.exit(ADDRESS_TAKEN)

@@ -39,8 +39,8 @@ from guarita.config.values import (
 class ServerSettings(Section):
     """The HTTP server."""
 
-    kind: Literal["gunicorn"] = "gunicorn"
-    """The WSGI server."""
+    kind: Literal["gunicorn", "granian"] = "gunicorn"
+    """The server of HTTP; `granian` needs `pip install 'guarita[granian]'`."""
     bind: Bind = "127.0.0.1:8000"
     """`host:port` (IPv6 as `[::1]:8000`) or `unix:/path` to listen on."""
     workers: Whole = Field(2, ge=1, le=1024)

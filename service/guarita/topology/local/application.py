@@ -7,7 +7,7 @@ import secrets
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -33,6 +33,7 @@ class Application:
     installation: Installation | None  # None with the memory store
     port: int = 8000
     demo_port: int = 8080
+    server: Literal["gunicorn", "granian"] = "gunicorn"
 
     @property
     def file(self) -> StateFile:
@@ -132,8 +133,9 @@ class Application:
 
     def _settings(self, secret: Path) -> dict[str, Any]:
         bind = f"{ports.HOST}:{self.port}"
+        workers = 1 if self.installation is None else 2
         return {
-            "server": {"bind": bind, "workers": 1 if self.installation is None else 2},
+            "server": {"kind": self.server, "bind": bind, "workers": workers},
             "store": {"topology": str(self.store), **self._store_settings()},
             # Room for a load test; the default is meant for a small production.
             "sessions": {"max_sessions": 100_000},

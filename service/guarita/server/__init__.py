@@ -1,0 +1,88 @@
+"""`guarita serve`: several processes behind one address, under gunicorn or granian.
+
+Here is what both share; `gunicorn.py` and `granian.py` know their server. What reads metrics,
+speaks Falcon or opens the store is imported in the workers: gevent has to patch the standard
+library first, and prometheus-client decides at its import how it counts.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+from guarita import logs
+from guarita.config import Settings
+from guarita.errors import ConfigError
+from guarita.server.address import check_address
+from guarita.wsgi import Service, secret_of
+
+BACKLOG = 2048
+GRACE_S = 5  # beyond the deadline of the last request, before a worker that stops is killed
+KEEP_ALIVE_S = 5
+SPARE_CONNECTIONS = 1024  # for probes and metrics while everyone else waits for the store
+
+
+def serve(settings: Settings) -> NoReturn:
+    """Serve until SIGTERM or SIGINT, then end the process with status 0.
+
+    Raises `ConfigError` when a log file cannot be written or the server is not installed, and
+    `TopologyError` when the address is taken.
+    """
+    run = _runner(settings)
+    logs.configure(settings)
+    check_address(settings.server.bind)
+    _allow_open_files(connections(settings))
+    secret = secret_of(settings)
+    metrics_dir = Path(tempfile.mkdtemp(prefix="guarita-metrics-"))
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir)
+    parent = os.getpid()
+    try:
+        run(Service(settings, secret, metrics_dir))
+    finally:
+        if os.getpid() == parent:  # workers leave through here too
+            shutil.rmtree(metrics_dir, ignore_errors=True)
+    raise SystemExit(0)
+
+
+def connections(settings: Settings) -> int:
+    """Per worker: all who may wait for the store, and room for those who do not."""
+    return settings.store.max_waiting + SPARE_CONNECTIONS
+
+
+def stop_s(settings: Settings) -> int:
+    """Seconds that a worker has to finish what it was asked, before it is killed."""
+    return math.ceil(settings.store.deadline_s) + GRACE_S
+
+
+def _runner(settings: Settings) -> Callable[[Service], None]:
+    """The chosen server, loaded. Raises `ConfigError`."""
+    if settings.server.kind == "gunicorn":
+        from guarita.server import gunicorn
+
+        return gunicorn.run
+    try:
+        from guarita.server import granian
+    except ModuleNotFoundError as exc:
+        if exc.name != "granian":
+            raise
+        text = "server.kind: granian needs the extra: pip install 'guarita[granian]'"
+        raise ConfigError([text]) from exc
+    return granian.run
+
+
+def _allow_open_files(wanted: int) -> None:
+    """Raise the soft limit: 1024 is usual, and every caller who waits holds a socket."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    target = wanted + SPARE_CONNECTIONS
+    if hard != resource.RLIM_INFINITY:
+        target = min(target, hard)
+    if soft != resource.RLIM_INFINITY and soft < target:
+        with suppress(ValueError, OSError):  # macOS has a lower limit that it does not tell
+            resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))

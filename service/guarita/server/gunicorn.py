@@ -1,0 +1,81 @@
+"""The service under gunicorn with gevent workers (`guarita.worker`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+
+from guarita.server import BACKLOG, KEEP_ALIVE_S, connections, stop_s
+from guarita.wsgi import Service
+
+if TYPE_CHECKING:
+    from guarita.api.app import App
+    from guarita.sessions import Sessions
+
+MAX_REQUEST_LINE = 8190
+
+
+def run(service: Service) -> None:
+    """Serve until SIGTERM or SIGINT; ends the process."""
+    _Server(service).run()
+
+
+class _Server(BaseApplication):  # type: ignore[misc]
+    """gunicorn as the settings want it; each worker builds its own application."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._sessions: Sessions | None = None
+        super().__init__(prog="guarita")
+
+    def load_config(self) -> None:
+        settings = self._service.settings
+        options = {
+            "bind": settings.server.bind,
+            "workers": settings.server.workers,
+            "worker_class": "guarita.worker.Worker",
+            "worker_connections": connections(settings),
+            "backlog": BACKLOG,
+            "logger_class": Log,
+            "loglevel": "debug",  # ours decides
+            "graceful_timeout": stop_s(settings),
+            "keepalive": KEEP_ALIVE_S,
+            "limit_request_line": MAX_REQUEST_LINE,
+            "forwarded_allow_ips": "",  # server.trusted_proxies is ours
+            "control_socket_disable": True,
+            "proc_name": "guarita",
+            "worker_exit": self._close,
+            "child_exit": _forget_metrics,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> App:
+        self._sessions, app = self._service.open()
+        return app
+
+    def _close(self, _server: object, _worker: object) -> None:
+        if self._sessions is not None:
+            self._sessions.store.close()
+
+
+def _forget_metrics(_server: object, worker: Any) -> None:
+    """Gauges are of living workers only."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+class Log(Logger):  # type: ignore[misc]
+    """gunicorn's log as a part of ours; its access log prints queries and referrers, so none."""
+
+    def setup(self, cfg: Any) -> None:
+        self.cfg = cfg
+        self.error_log.propagate = True
+        self.error_log.handlers.clear()
+        self.access_log.disabled = True
+
+    def access(self, *_details: object) -> None:
+        return

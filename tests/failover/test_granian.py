@@ -1,0 +1,41 @@
+"""The main job under granian, where each request that waits holds a thread."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from guarita.topology.local.processes import wait_until
+
+from .load import Load, call
+
+RATE = 50
+DURATION_S = 15
+FAULT_AFTER = 100  # visits
+
+pytest.importorskip(
+    "granian",
+    reason="granian is not installed: the extra of this name",
+)
+
+
+@pytest.mark.parametrize("application", ["granian"], indirect=True)
+def test_no_visit_fails_under_granian_while_the_primary_is_killed(application, figure):
+    sentinel = application.installation
+    before = call(application.port, "GET", "/auth/session-status")
+    load = Load(application.port, RATE, DURATION_S)
+    running = threading.Thread(target=load.run)
+    running.start()
+    assert wait_until(lambda: len(load.visits) >= FAULT_AFTER, timeout_s=DURATION_S)
+    sentinel.kill_primary()
+    running.join()
+    assert load.problems == []
+    assert len(load.visits) == RATE * DURATION_S
+    after = call(application.port, "GET", "/auth/session-status")
+    assert after["total_used"] - before["total_used"] == RATE * DURATION_S
+    assert "granian" in (application.directory / "service.log").read_text()
+    figure(
+        f"under granian, primary killed for good under {RATE} visits a second: "
+        f"{len(load.visits)} visits, 0 failed, longest {load.longest_wait_s:.1f} s"
+    )

@@ -1,0 +1,167 @@
+"""What `guarita serve` does of its own under granian."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from guarita.topology.local.ports import free_ports
+from guarita.topology.local.processes import wait_until
+from serving import MEMORY, Running, serving, start
+
+granian = pytest.importorskip(
+    "guarita.server.granian",
+    reason="granian is not installed: the extra of this name",
+    exc_type=ModuleNotFoundError,
+)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with serving(tmp_path_factory.mktemp("service"), kind="granian", store=MEMORY) as running:
+        yield running
+
+
+def send(service: Running, request: bytes) -> socket.socket:
+    """A connection on which this was sent."""
+    connection = socket.create_connection(("127.0.0.1", service.port), timeout=30)
+    connection.sendall(request)
+    return connection
+
+
+POST = b"POST /auth/create-session HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+
+
+def test_whoever_waits_beyond_the_threads_for_it_is_refused_and_probes_are_answered(
+    tmp_path: Path,
+) -> None:
+    [nowhere] = free_ports(1)
+    where = {"host": "127.0.0.1", "port": nowhere}
+    store = {"topology": "standalone", "standalone": where, "deadline_s": 20}
+    ask = b"GET /auth/session-status HTTP/1.1\r\nHost: a\r\n\r\n"
+    with ExitStack() as stack:
+        service = stack.enter_context(serving(tmp_path, kind="granian", store=store))
+        for _ in range(granian.MOST_WAITING):
+            stack.enter_context(send(service, ask))
+        waiting = f"\nguarita_store_waiting_requests {float(granian.MOST_WAITING)}\n".encode()
+        assert wait_until(lambda: waiting in service.call("GET", "/metrics").body, timeout_s=15)
+        refused = service.call("GET", "/auth/session-status")
+        assert refused.status == 503
+        assert int(refused.headers["retry-after"]) >= 1
+        assert f"{granian.MOST_WAITING} requests wait already" in service.log()
+        assert service.call("GET", "/livez").status == 200
+
+
+def test_only_so_many_threads_wait_for_slow_bodies(tmp_path: Path) -> None:
+    store = MEMORY | {"deadline_s": 0.1}
+    with ExitStack() as stack:
+        service = stack.enter_context(serving(tmp_path, kind="granian", store=store))
+        for _ in range(granian.MOST_BODIES):
+            slow = POST + b"Content-Length: 20\r\n\r\n{"
+            stack.enter_context(send(service, slow))
+        assert wait_until(
+            lambda: service.call("POST", "/auth/create-session", {}).status == 503, timeout_s=20
+        )
+        busy = service.call("POST", "/auth/create-session", {})
+        assert busy.json["type"] == "urn:guarita:problem:store-unavailable"
+        assert int(busy.headers["retry-after"]) >= 1
+        assert service.call("GET", "/livez").status == 200
+        assert service.call("GET", "/auth/session-status").status == 200
+
+
+def test_a_slow_body_holds_no_stop_up_for_ever(tmp_path: Path) -> None:
+    store = MEMORY | {"deadline_s": 0.1}
+    with serving(tmp_path, kind="granian", store=store) as service:
+        with send(service, POST + b"Content-Length: 20\r\n\r\n{"):
+            service.call("GET", "/livez")
+            assert service.stop() == 0
+        assert "Killing worker" in service.log()
+
+
+def test_chunks_that_are_none_are_taken_for_a_body_that_broke_off(service: Running) -> None:
+    head = POST + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = service.raw(head + b"0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["status"] == 400
+
+
+def test_http_2_is_not_spoken(service: Running) -> None:
+    assert service.raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") == b""
+
+
+def test_a_worker_that_dies_is_replaced_and_its_gauges_forgotten(tmp_path: Path) -> None:
+    [nowhere] = free_ports(1)
+    store = {"topology": "standalone", "standalone": {"host": "127.0.0.1", "port": nowhere}}
+    with serving(tmp_path, kind="granian", store=store) as service:
+        [first] = service.workers()
+
+        def gauges() -> list[str]:
+            return [path.name for path in (tmp_path / "tmp").glob("*/gauge_live*.db")]
+
+        assert wait_until(lambda: any(str(first) in name for name in gauges()), timeout_s=10)
+        os.kill(first, signal.SIGKILL)
+        assert wait_until(lambda: len(service.workers()) == 2, timeout_s=20)
+        second = service.workers()[-1]
+        assert wait_until(lambda: any(str(second) in name for name in gauges()), timeout_s=20)
+        assert not any(str(first) in name for name in gauges())
+        assert wait_until(service.is_up, timeout_s=20)
+        assert service.stop() == 0
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    with serving(tmp_path, kind="granian", store=MEMORY) as service:
+        [worker] = service.workers()
+        service.process.kill()
+        assert wait_until(lambda: not Path(f"/proc/{worker}/cmdline").exists(), timeout_s=20)
+
+
+def test_variables_of_the_environment_are_no_headers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_X_REQUEST_ID", "planted-value")
+    with serving(tmp_path, kind="granian", store=MEMORY) as service:
+        assert service.call("GET", "/livez").headers["x-request-id"] != "planted-value"
+
+
+def test_the_socket_of_a_service_that_was_killed_is_taken_over(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as left_over:
+        left_over.bind(str(tmp_path / "s"))
+    bind = {"kind": "granian", "bind": f"unix:{tmp_path / 's'}", "workers": 1}
+    process = start(tmp_path, server=bind, store=MEMORY)
+
+    def is_up() -> bool:
+        with socket.socket(socket.AF_UNIX) as client:
+            return client.connect_ex(str(tmp_path / "s")) == 0
+
+    try:
+        assert wait_until(is_up, timeout_s=30), (tmp_path / "log").read_text()
+    finally:
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+
+
+def test_without_the_extra_it_is_one_sentence_and_status_2(tmp_path: Path) -> None:
+    (tmp_path / "guarita.yaml").write_text(
+        json.dumps({"server": {"kind": "granian", "workers": 1}, "store": MEMORY})
+    )
+    hidden = "import sys; sys.modules['granian'] = None; from guarita.cli import main; main()"
+    answer = subprocess.run(
+        [sys.executable, "-c", hidden, "--config", "guarita.yaml", "serve"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert answer.returncode == 2
+    text = "server.kind: granian needs the extra: pip install 'guarita[granian]'"
+    assert answer.stderr.splitlines() == [text]
