@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from guarita.errors import Malformed
@@ -18,6 +18,11 @@ class TicketId:
 
     uuid: UUID
     region: str = ""
+    _text: str = field(init=False, repr=False, compare=False)  # it is asked for several times
+
+    def __post_init__(self) -> None:
+        text = f"{self.region}.{self.uuid}" if self.region else str(self.uuid)
+        object.__setattr__(self, "_text", text)
 
     @classmethod
     def parse(cls, text: str) -> TicketId:
@@ -28,7 +33,7 @@ class TicketId:
         return cls(UUID(match[2]), match[1] or "")
 
     def __str__(self) -> str:
-        return f"{self.region}.{self.uuid}" if self.region else str(self.uuid)
+        return self._text
 
 
 def uuid4_from(data: bytes) -> UUID:
