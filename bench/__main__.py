@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -78,8 +79,13 @@ def _command() -> str:
 
 def _contestants(only: Sequence[str]) -> tuple[list[Contestant], list[str]]:
     """Those that can be measured here, and why the others cannot."""
-    found: list[Contestant] = [*ours()]
+    found: list[Contestant] = []
     missing = []
+    for each in ours():
+        if find_spec(each.server):
+            found.append(each)
+        else:
+            missing.append(f"{each.label}: {each.server} is not installed")
     for peer in peers(INSTALLED):
         if only and peer.name not in only:
             continue
@@ -96,7 +102,7 @@ def _entry(course: Course, runner: Runner) -> Entry:
     return Entry(
         contestant,
         runner.samples,
-        course.weigh(runner) if "create" in contestant.rows else None,
+        course.weigh(runner) if contestant.is_weighed else None,
     )
 
 

@@ -20,7 +20,7 @@ from guarita.stores.record import split_id
 
 Row = Literal["create", "redeem", "verify"]
 ROWS: tuple[Row, ...] = ("create", "redeem", "verify")
-REMEMBERS = "guarita-remembers"
+Server = Literal["gunicorn", "granian"]
 SECRET = "only-for-measuring-" + "x" * 32
 JSON = (("Content-Type", "application/json"),)
 
@@ -55,6 +55,11 @@ class Contestant(ABC):
         """Whether it is there to show what is possible, not as a rival."""
         return False
 
+    @property
+    def is_weighed(self) -> bool:
+        """Whether its records are like nobody else's."""
+        return True
+
     @abstractmethod
     def argv(self, site: Site) -> list[str]:
         """The command that serves on `site.port`."""
@@ -80,8 +85,9 @@ class Contestant(ABC):
 
 @dataclass(frozen=True)
 class Guarita(Contestant):
-    """Guarita under gunicorn with gevent, one worker; it finds the primary through Sentinel."""
+    """Guarita with one worker; it finds the primary through Sentinel."""
 
+    server: Server
     durability: str
     remembers: bool = False
     """Whether a verify may be answered from the process's memory, as by default."""
@@ -92,9 +98,17 @@ class Guarita(Contestant):
     def rows(self) -> tuple[Row, ...]:
         return ("verify",) if self.remembers else ROWS
 
+    @property
+    def is_weighed(self) -> bool:
+        return self.server == "gunicorn" and not self.remembers
+
     def argv(self, site: Site) -> list[str]:
         settings = {
-            "server": {"bind": f"127.0.0.1:{site.port}", "workers": 1},
+            "server": {
+                "kind": self.server,
+                "bind": f"127.0.0.1:{site.port}",
+                "workers": 1,
+            },
             "store": {
                 "topology": "sentinel",
                 "durability": self.durability,
@@ -172,11 +186,18 @@ def _signed(id: str) -> str:
 
 
 def ours() -> list[Guarita]:
-    prefix = b"auth_session:"
+    return [*_under("gunicorn", "guarita", ""), *_under("granian", "guarita-granian", " (granian)")]
+
+
+def _under(server: Server, name: str, suffix: str) -> list[Guarita]:
+    def one(how: str, label: str, durability: str, *, remembers: bool = False) -> Guarita:
+        label = f"Guarita, {label}{suffix}"
+        return Guarita(f"{name}-{how}", label, b"auth_session:", server, durability, remembers)
+
     return [
-        Guarita("guarita-balanced", "Guarita, balanced", prefix, "balanced"),
-        Guarita("guarita-fast", "Guarita, fast", prefix, "fast"),
-        Guarita(REMEMBERS, "Guarita, remembered sessions", prefix, "balanced", remembers=True),
+        one("balanced", "balanced", "balanced"),
+        one("fast", "fast", "fast"),
+        one("remembers", "remembered sessions", "balanced", remembers=True),
     ]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.load import find_wrk
 
-_PYTHON_PARTS = ("falcon", "gunicorn", "gevent", "redis", "hiredis")
+_PYTHON_PARTS = ("falcon", "gunicorn", "gevent", "granian", "redis", "hiredis")
 _PEER_PARTS = ("fastapi", "uvicorn", "flask", "flask-session", "gunicorn", "gevent", "redis")
 _NODE_PARTS = ("express", "express-session", "connect-redis", "redis")
 ROOT = Path(__file__).parents[1]

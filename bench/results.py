@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bench.contestants import ROWS, Contestant, Row
+from bench.contestants import ROWS, Contestant, Guarita, Row, Server
 from bench.course import Cell, Sample
 
 BASE = "express"  # whose processor time is 1
@@ -66,11 +66,20 @@ class Results:
         theirs = base.median(row, BASE_CONNECTIONS) if base else None
         return ours.cpu_us / theirs.cpu_us if ours and theirs and theirs.cpu_us else None
 
-    def rate_ratio(self, row: Row) -> float | None:
-        """Requests a second with `balanced`, with those of `fast` as 1."""
-        pair = [self.entry(f"guarita-{name}") for name in ("balanced", "fast")]
-        balanced, fast = (each.median(row, BASE_CONNECTIONS) if each else None for each in pair)
-        return balanced.per_s / fast.per_s if balanced and fast else None
+    def rate_ratio(self, row: Row, server: Server) -> float | None:
+        """Requests a second with `balanced`, with those of `fast` as 1, under this server."""
+        balanced, fast = (self._rate(row, server, each) for each in ("balanced", "fast"))
+        return balanced / fast if balanced and fast else None
+
+    def _rate(self, row: Row, server: Server, durability: str) -> float | None:
+        for entry in self.entries:
+            match entry.contestant:
+                case Guarita(server=found, durability=chosen, remembers=False) if (
+                    found == server and chosen == durability
+                ):
+                    sample = entry.median(row, BASE_CONNECTIONS)
+                    return sample.per_s if sample else None
+        return None
 
     def lost(self) -> Iterator[Loss]:
         """Where a peer, the floor left out, is better than Guarita."""
