@@ -24,7 +24,7 @@ from guarita.topology.local.processes import wait_until
 from serving import MEMORY, SERVERS, Running, serving, start
 
 UNKNOWN_ID = "11111111-2222-4333-8444-555555555555"
-CLOSING = b" HTTP/1.1\r\nConnection: close\r\n\r\n"
+CLOSING = b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 
 @pytest.fixture(scope="module", params=SERVERS)

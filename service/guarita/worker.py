@@ -2,83 +2,83 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import sys
+from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
-from gunicorn.http.errors import InvalidResponseHeader, LimitRequestHeaders, ParseException
-from gunicorn.util import write_nonblock
+import gevent
 from gunicorn.workers.ggevent import GeventWorker
+
+from guarita.http1 import Limits, Refusal, Server, base_environ
 
 
 class Worker(GeventWorker):  # type: ignore[misc]
-    """gevent's worker with our answer to what is not HTTP: no word of the request in it or logged.
+    """gevent's worker with our loop over HTTP in place of gunicorn's.
 
-    gunicorn's own is HTML, and it logs the request line, where a ticket may stand.
+    gunicorn keeps processes, sockets, signals, the limit of connections and the graceful stop.
     """
 
-    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
-        client = _Joined(sock)
+    limits = Limits()
+    sweep_s = 1.0
+
+    def run(self) -> None:
+        self._http = Server(
+            self.wsgi,
+            refuse=_refusal,
+            report=lambda exc: self.log.error("a request failed in the server", exc_info=exc),
+            limits=replace(self.limits, keep_alive_s=self.cfg.keepalive),
+        )
+        self._bases: dict[Any, dict[str, Any]] = {}
+        sweeping = gevent.spawn(self._sweep)
         try:
-            super().handle_request(listener_name, req, client, addr)
+            super().run()
         finally:
-            client.flush()
+            sweeping.kill()
 
-    def handle_error(self, _req: Any, client: Any, _addr: Any, exc: BaseException) -> None:
-        from guarita.api.middleware import SAFE_HEADERS
-        from guarita.api.problems import CONTENT_TYPE, INTERNAL, Problem
-        from guarita.api.request import new_request_id
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        client.setblocking(1)
+        base = self._bases.get(listener)
+        if base is None:
+            base = base_environ(
+                listener.getsockname(), errors=sys.stderr, is_multiprocess=self.cfg.workers > 1
+            )
+            self._bases[listener] = base
+        self._http.serve(client, addr, base)
 
-        if isinstance(exc, LimitRequestHeaders):
-            text = "The request's headers are too long."
-            problem = Problem("http-431", 431, "Request Header Fields Too Large", text)
-        elif isinstance(exc, ParseException) and not isinstance(exc, InvalidResponseHeader):
-            text = "This is not an HTTP request that can be read."
-            problem = Problem("malformed", 400, "Malformed request", text)
-        else:
-            self.log.error("a request failed in the server", exc_info=exc)
-            problem = INTERNAL
-        body = problem.body()
-        headers = {
-            "Connection": "close",
-            "Content-Type": CONTENT_TYPE,
-            "Content-Length": str(len(body)),
-            "X-Request-Id": new_request_id(),
-            **SAFE_HEADERS,
-        }
-        lines = [f"HTTP/1.1 {problem.status} {problem.title}", *map(": ".join, headers.items())]
-        with suppress(OSError):  # the caller has gone
-            write_nonblock(client, "\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+    def _sweep(self) -> None:
+        while True:
+            self._http.is_stopping = not self.alive
+            self._http.sweep()
+            gevent.sleep(self.sweep_s)
 
 
-class _Joined:
-    """A client's socket that sends the head of an answer together with the start of its body.
+def _refusal(status: int) -> Refusal:
+    """One of our problems: no word of the request in it, and nothing of it is logged."""
+    from guarita.api.middleware import SAFE_HEADERS
+    from guarita.api.problems import CONTENT_TYPE
+    from guarita.api.request import new_request_id
 
-    gunicorn sends them one after the other: two system calls and two packets for every answer.
-    """
+    problem = _problem(status)
+    headers = {
+        "Content-Type": CONTENT_TYPE,
+        "X-Request-Id": new_request_id(),
+        **SAFE_HEADERS,
+    }
+    return Refusal(f"{status} {problem.title}", [*headers.items()], problem.body())
 
-    __slots__ = ("_client", "_held", "_holds")
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self._held = b""
-        self._holds = True
+def _problem(status: int) -> Any:
+    from guarita.api.problems import INTERNAL, Problem
 
-    def sendall(self, data: bytes) -> None:
-        """Keep the first piece back; it goes out with the second one, or by `flush`."""
-        if self._holds:
-            self._holds, self._held = False, data
-            return
-        data, self._held = self._held + data, b""
-        self._client.sendall(data)
-
-    def flush(self) -> None:
-        """Send what is kept back: an answer without a body."""
-        if self._held:
-            self.sendall(b"")
-
-    def close(self) -> None:
-        self._held = b""
-        self._client.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
+    texts = {
+        408: "The request took too long to arrive.",
+        417: "This server knows no other expectation than 100-continue.",
+        431: "The request's headers are too long.",
+    }
+    if status in texts:
+        return Problem(f"http-{status}", status, HTTPStatus(status).phrase, texts[status])
+    if status == 400:
+        text = "This is not an HTTP request that can be read."
+        return Problem("malformed", 400, "Malformed request", text)
+    return INTERNAL

@@ -72,7 +72,10 @@ class Request(falcon.Request):
         return self.get_header(FORWARDED_HEADER) is not None
 
     def body(self) -> bytes:
-        """The whole body. Raises `Malformed`, and `falcon.HTTPContentTooLarge` above 16 KiB."""
+        """The whole body.
+
+        Raises `Malformed`, `falcon.HTTPContentTooLarge` above 16 KiB, and a 408 where it stalls.
+        """
         if self._body is None:
             data = self._read(MAX_BODY_BYTES + 1)
             if len(data) > MAX_BODY_BYTES:
@@ -88,7 +91,7 @@ class Request(falcon.Request):
         may be lost on the way.
         """
         if self._body is None:
-            with suppress(Malformed, falcon.HTTPInvalidHeader):
+            with suppress(Malformed, falcon.HTTPError):
                 self._read(MAX_DRAINED_BYTES)
 
     def _read(self, size: int) -> bytes:
@@ -97,6 +100,9 @@ class Request(falcon.Request):
         stream = self.stream if self.content_length is None else self.bounded_stream
         try:
             return bytes(stream.read(size))
+        except TimeoutError as exc:
+            text = "The body took too long to arrive."
+            raise falcon.HTTPError(falcon.HTTP_408, description=text) from exc
         except Exception as exc:  # every server has errors of its own for this
             raise Malformed("the body cannot be read") from exc
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from guarita.api.app import App
     from guarita.sessions import Sessions
 
-MAX_REQUEST_LINE = 8190
-
 
 def run(service: Service) -> None:
     """Serve until SIGTERM or SIGINT; ends the process."""
@@ -42,7 +40,6 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "loglevel": "debug",  # ours decides
             "graceful_timeout": stop_s(settings),
             "keepalive": KEEP_ALIVE_S,
-            "limit_request_line": MAX_REQUEST_LINE,
             "forwarded_allow_ips": "",  # server.trusted_proxies is ours
             "control_socket_disable": True,
             "proc_name": "guarita",
