@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -122,6 +122,23 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         [worker] = service.workers()
         service.process.kill()
         assert wait_until(lambda: not Path(f"/proc/{worker}/cmdline").exists(), timeout_s=20)
+
+
+def test_a_worker_that_is_still_starting_ends_with_its_parent(tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    server = {"kind": "granian", "bind": f"127.0.0.1:{port}", "workers": 1}
+    service = Running(start(tmp_path, server=server, store=MEMORY), port, tmp_path)
+    try:
+        assert wait_until(service.workers, timeout_s=30)
+    finally:
+        service.process.kill()
+        service.process.wait()
+    [worker] = service.workers()
+    try:
+        assert wait_until(lambda: not Path(f"/proc/{worker}/cmdline").exists(), timeout_s=20)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
 
 
 def test_variables_of_the_environment_are_no_headers(

@@ -106,6 +106,7 @@ class _Loader:
 
     def __call__(self) -> WSGIApplication:
         settings = self.service.settings
+        _end_when_told()
         logs.configure(settings)
         _end_with_parent()
         _drop_header_variables()
@@ -121,6 +122,12 @@ def _with_most_waiting(service: Service) -> Service:
     store = settings.store.model_copy(update={"max_waiting": most_waiting(settings)})
     capped = settings.model_copy(update={"store": store})
     return Service(capped, service.secret, service.metrics_dir)
+
+
+def _end_when_told() -> None:
+    """Until granian listens to signals here: the parent's handlers, left by the fork, are deaf."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _end_with_parent() -> None:
