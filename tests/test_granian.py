@@ -65,12 +65,16 @@ def test_only_so_many_threads_wait_for_slow_bodies(tmp_path: Path) -> None:
     store = MEMORY | {"deadline_s": 0.1}
     with ExitStack() as stack:
         service = stack.enter_context(serving(tmp_path, kind="granian", store=store))
-        for _ in range(granian.MOST_BODIES):
-            slow = POST + b"Content-Length: 20\r\n\r\n{"
+        slow = POST + b"Content-Length: 20\r\n\r\n{"
+
+        def is_refused() -> bool:
+            """One more slow one each time: the request that asks here may have had the place."""
             stack.enter_context(send(service, slow))
-        assert wait_until(
-            lambda: service.call("POST", "/auth/create-session", {}).status == 503, timeout_s=20
-        )
+            return service.call("POST", "/auth/create-session", {}).status == 503
+
+        for _ in range(granian.MOST_BODIES):
+            stack.enter_context(send(service, slow))
+        assert wait_until(is_refused, timeout_s=20)
         busy = service.call("POST", "/auth/create-session", {})
         assert busy.json["type"] == "urn:guarita:problem:store-unavailable"
         assert int(busy.headers["retry-after"]) >= 1
