@@ -43,6 +43,10 @@ def test_a_large_body_comes_through(loop: Loop) -> None:
     assert loop.ask(_chunked(b"/echo", chunks + b"0\r\n\r\n")).body == body
 
 
+def test_a_body_may_come_in_chunks_of_a_byte(loop: Loop) -> None:
+    assert loop.ask(_chunked(b"/echo", b"1\r\na\r\n" * 16_384 + b"0\r\n\r\n")).body == b"a" * 16_384
+
+
 BROKEN = {
     "no size": b"\r\n\r\n",
     "no number": b"x\r\n\r\n",
@@ -65,6 +69,7 @@ BROKEN = {
     "trailer without a colon": b"0\r\ntrailer\r\n\r\n",
     "trailer without a name": b"0\r\n: a\r\n\r\n",
     "folded trailer": b"0\r\nX: a\r\n b\r\n\r\n",
+    "hardly a byte a chunk": (b"1;" + b"a" * 200 + b"\r\n{\r\n") * 2000 + b"0\r\n\r\n",
     "trailers without end": b"0\r\n" + b"X: a\r\n" * 2000 + b"\r\n",
 }
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,30 @@ def test_requests_sent_at_once_are_answered_in_order(loop: Loop) -> None:
 def test_requests_that_come_by_the_byte_are_answered_the_same(loop: Loop) -> None:
     pieces = [MANY[at : at + 1] for at in range(len(MANY))]
     assert _told(read_answers(loop.raw(*pieces))) == EXPECTED
+
+
+def test_who_sends_without_a_pause_does_not_keep_others_from_answers(loop: Loop) -> None:
+    flood = LAST.replace(b"Connection: close\r\n", b"") * 500
+    over = threading.Event()
+    with loop.connect() as connection, ThreadPoolExecutor() as pool:
+
+        def send() -> None:
+            while not over.is_set():
+                connection.sendall(flood)
+
+        def read() -> None:
+            while not over.is_set():
+                assert connection.recv(1_000_000)
+
+        sending, reading = pool.submit(send), pool.submit(read)
+        try:
+            for _ in range(5):
+                assert loop.get("/").status == 200
+            assert not sending.done()
+            assert not reading.done()
+        finally:
+            over.set()
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 each_cut = settings(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from time import monotonic
+import time
 from typing import TYPE_CHECKING
 
 from guarita.http1.wire import MAX_DISCARDED_BYTES, Wire
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 MAX_CHUNK_LINE_BYTES = 256
 MAX_TRAILER_BYTES = 8190
+MAX_FRAMING_BYTES = 256 * 1024
 
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})(?:;[\t -~\x80-\xff]*)?")
 _TRAILER_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*")
@@ -88,7 +89,8 @@ class Body(io.RawIOBase):
         if self.awaits_continue:
             self.awaits_continue = False
             self._wire.send(CONTINUE)
-        now, limits = monotonic(), self._wire.limits
+        time.sleep(0)  # a caller who sends faster than this reads is not the only one
+        now, limits = time.monotonic(), self._wire.limits
         if self._expires == math.inf:
             self._expires = now + limits.body_s
         return self._wire.receive(min(now + limits.stall_s, self._expires))
@@ -121,6 +123,7 @@ class ChunkedBody(Body):
         super().__init__(wire, expects_continue=expects_continue)
         self._left = 0  # of the chunk
         self._is_first = True
+        self._framing = 0
 
     def _next(self, most: int) -> bytes:
         if self.is_complete or most == 0:
@@ -153,15 +156,18 @@ class ChunkedBody(Body):
 
     def _line(self, most: int) -> bytes:
         """Without its end, which is CR and LF and nothing else."""
-        data = bytearray(self._held(most + 2))
-        while (end := data.find(b"\n")) < 0:
-            if len(data) >= most + 2:
+        wire = self._wire
+        while (end := wire.held.find(b"\n", 0, most + 2)) < 0:
+            if len(wire.held) >= most + 2:
                 raise MalformedBodyError("a line between chunks is too long")
-            data += self._held(most + 2 - len(data))
-        self._wire.held = bytes(data[end + 1 :]) + self._wire.held
-        if data[end - 1 : end] != b"\r":
+            wire.held += self._receive()
+        line, wire.held = wire.held[: end + 1], wire.held[end + 1 :]
+        self._framing += len(line)
+        if self._framing > MAX_FRAMING_BYTES:
+            raise MalformedBodyError("the chunks are too small for what they hold")
+        if not line.endswith(b"\r\n"):
             raise MalformedBodyError("a line between chunks does not end with CR and LF")
-        return bytes(data[: end - 1])
+        return line[:-2]
 
 
 def open_body(wire: Wire, length: int | None, *, expects_continue: bool) -> Body:

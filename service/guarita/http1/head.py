@@ -102,10 +102,12 @@ def read_head(wire: Wire, base: dict[str, Any]) -> Head:
         _skip_empty_line(data, wire, expires)
     fields = _Fields()
     parser = HttpRequestParser(fields)
-    fed = 0
+    fed, has_line = 0, False
     while (end := data.find(b"\r\n\r\n", max(0, fed - 3))) < 0:
         _feed(parser, fields, data[fed:])
-        _check_beginning(data, fields)
+        has_line = has_line or _has_line(data)
+        if len(data) > MAX_HEAD_BYTES or len(fields.found) > MAX_FIELDS:
+            raise RefusedError(431)
         fed = len(data)
         data += wire.receive(expires)
     end += 4
@@ -142,14 +144,15 @@ def _feed(parser: HttpRequestParser, fields: _Fields, data: bytearray) -> None:
         raise RefusedError(400) from None
 
 
-def _check_beginning(data: bytearray, fields: _Fields) -> None:
+def _has_line(data: bytearray) -> bool:
+    """Whether the request line is there; one that is none is refused before the fields come."""
     if data.find(b"\n", 0, MAX_LINE_BYTES + 2) < 0:
         if len(data) >= MAX_LINE_BYTES + 2:
             raise RefusedError(400)
-    elif _LINE.match(data) is None:
+        return False
+    if _LINE.match(data) is None:
         raise RefusedError(400)
-    if len(data) > MAX_HEAD_BYTES or len(fields.found) > MAX_FIELDS:
-        raise RefusedError(431)
+    return True
 
 
 def _add_fields(environ: dict[str, Any], fields: list[tuple[bytes, bytes]]) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import socket
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from time import monotonic
 from typing import IO, Any
 
 from guarita.http1.answer import Answer, Headers
@@ -72,7 +72,7 @@ class Server:
 
     def sweep(self) -> None:
         """End what takes too long. When stopping, also the connections without a request."""
-        now = monotonic()
+        now = time.monotonic()
         for wire in list(self._wires):
             wire.is_last = wire.is_last or self.is_stopping
             if wire.expires < now or (wire.is_last and wire.is_idle):
@@ -89,7 +89,8 @@ class Server:
         self._wires.add(wire)
         try:
             while self._serve_next(wire, base):
-                pass
+                if wire.held:
+                    time.sleep(0)  # who sends many requests at once is not the only one
             wire.linger()
         except GoneError:
             pass
