@@ -113,6 +113,22 @@ def opened() -> Iterator[Callable[..., Store]]:
         yield open_one
 
 
+@pytest.fixture
+def standalone(tmp_path: Path) -> Iterator[LocalStandalone]:
+    """One of the test's own, to be broken."""
+    installation = started(LocalStandalone(tmp_path / "standalone", password=PASSWORD))
+    yield installation
+    installation.kill_all()
+
+
+@pytest.fixture
+def sentinel(tmp_path: Path) -> Iterator[LocalSentinel]:
+    """One of the test's own, to be broken."""
+    installation = started(LocalSentinel(tmp_path / "sentinel", password=PASSWORD))
+    yield installation
+    installation.kill_all()
+
+
 @pytest.fixture(params=TOPOLOGIES)
 def topology(request: pytest.FixtureRequest) -> str:
     return str(request.param)

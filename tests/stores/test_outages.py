@@ -15,27 +15,13 @@ from guarita.deadline import Deadline
 from guarita.errors import StoreError, StoreOutcomeUnknown, StoreUnavailable
 from guarita.stores.base import Created, Redeemed, Status, Store
 from guarita.stores.record import split_id
-from guarita.topology.local import LocalCluster, LocalSentinel, LocalStandalone
+from guarita.topology.local import LocalCluster, LocalStandalone
 
 from .conftest import PASSWORD, settings_for, started
 from .test_contract import GRANT, create, eventually, redeem, redeem_of
 from .wire import Wire
 
 Opener = Callable[..., Store]
-
-
-@pytest.fixture
-def standalone(tmp_path: Path) -> Iterator[LocalStandalone]:
-    installation = started(LocalStandalone(tmp_path / "standalone", password=PASSWORD))
-    yield installation
-    installation.kill_all()
-
-
-@pytest.fixture
-def sentinel(tmp_path: Path) -> Iterator[LocalSentinel]:
-    installation = started(LocalSentinel(tmp_path / "sentinel", password=PASSWORD))
-    yield installation
-    installation.kill_all()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +19,8 @@ from guarita.sessions import Policy, Sessions
 from guarita.stores.base import Grant
 from guarita.stores.cache import Cache
 from guarita.stores.connect import new_cache, open_store
-from guarita.topology.local import LocalSentinel, LocalStandalone
 
-from .conftest import PASSWORD, Servers, settings_for, started
+from .conftest import Servers, settings_for
 from .test_contract import eventually
 from .wire import Wire
 
@@ -81,20 +79,6 @@ def start() -> Iterator[Starter]:
     yield one
     for each in processes:
         each.store.close()
-
-
-@pytest.fixture
-def standalone(tmp_path: Path) -> Iterator[LocalStandalone]:
-    installation = started(LocalStandalone(tmp_path / "standalone", password=PASSWORD))
-    yield installation
-    installation.kill_all()
-
-
-@pytest.fixture
-def sentinel(tmp_path: Path) -> Iterator[LocalSentinel]:
-    installation = started(LocalSentinel(tmp_path / "sentinel", password=PASSWORD))
-    yield installation
-    installation.kill_all()
 
 
 def revoke_id(process: Process, id: TicketId) -> None:
