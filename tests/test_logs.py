@@ -182,7 +182,8 @@ def test_a_callers_words_make_no_second_line_and_no_terminal_code(format: str) -
     configure(stream, format=format)
     open_service().http.simulate_get("/a%0A{}%1B[31m%C2%9B31m%C2%85%E2%80%A8")
     logging.getLogger("other").warning("about %s", "a\nforged \x1b[31m \x9b31m\u2028")
-    assert len(stream.getvalue().splitlines()) == 2
+    structlog.stdlib.get_logger("other").warning("it", path="/x\x1b[31m\x85", of=["\x1b\u2028"])
+    assert len(stream.getvalue().splitlines()) == 3
     assert not re.search(r"[\x1b\x9b]", stream.getvalue())
 
 

@@ -204,10 +204,22 @@ class Redactor:
 
 def _one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """What others log may hold a caller's words: no line end or terminal code may forge a line."""
-    text = str(event.get("event", ""))
-    if not text.isprintable():
-        event["event"] = _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+    event["event"] = _visible(str(event.get("event", "")))
     return event
+
+
+def _for_terminals(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The same for every value, where no JSON escapes them; a traceback keeps its lines."""
+    for key, value in event.items():
+        if isinstance(value, str) and key != "exception":
+            event[key] = _visible(value)
+    return event
+
+
+def _visible(text: str) -> str:
+    if text.isprintable():
+        return text
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def _json_line(value: object, **options: Any) -> str:
@@ -261,14 +273,12 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
 
 
 def _formatter(redact: Redactor, *, as_json: bool) -> logging.Formatter:
-    renderer: Processor = (
-        structlog.processors.JSONRenderer(_json_line, default=str)
-        if as_json
-        else structlog.dev.ConsoleRenderer(
-            colors=False, exception_formatter=structlog.dev.plain_traceback
-        )
-    )
-    return _Formatter([structlog.processors.format_exc_info, redact, _one_line, renderer])
+    renderers: list[Processor] = [structlog.processors.JSONRenderer(_json_line, default=str)]
+    if not as_json:
+        plain = structlog.dev.plain_traceback
+        console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain)
+        renderers = [_for_terminals, console]
+    return _Formatter([structlog.processors.format_exc_info, redact, _one_line, *renderers])
 
 
 def _collect_less() -> None:

@@ -36,7 +36,11 @@ def test_minutes_that_are_not_whole_are_a_fraction() -> None:
 
 
 def test_subject_and_claims_come_back_at_the_redeem(service: Service) -> None:
-    claims = {"plano": "ouro", "níveis": [1, 2.5, None, True], "deep": {"a": "\u0000\n"}}
+    claims = {
+        "plano": "ouro",
+        "níveis": [1, 2.5, None, True, 2**64, -(2**63) - 1],
+        "deep": {"a": "\u0000\n"},
+    }
     id = service.create({"subject": "Ana Álvares", "claims": claims})
     redeemed = service.redeem(id).json
     assert redeemed["subject"] == "Ana Álvares"

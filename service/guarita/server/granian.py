@@ -160,6 +160,8 @@ def _forget_metrics_of_the_dead(metrics_dir: Path) -> None:
     for pid in pids:
         try:
             os.kill(pid, 0)
+        except PermissionError:
+            continue  # another user's process has the number now
         except ProcessLookupError:
             with suppress(FileNotFoundError):  # another worker was faster
                 mark_process_dead(pid)  # type: ignore[no-untyped-call]
