@@ -84,6 +84,7 @@ class Loop:
     reports: list[str] = field(default_factory=list)
     log: Path | None = None
     process: subprocess.Popen[bytes] | None = None
+    server: Server | None = None
 
     def connect(self) -> socket.socket:
         family = socket.AF_UNIX if isinstance(self.address, str) else socket.AF_INET
@@ -142,6 +143,7 @@ def threads(limits: Limits) -> Iterator[Loop]:
         report=lambda exc: loop.reports.append(f"{type(exc).__name__}: {exc}"),
         limits=limits,
     )
+    loop.server = server
     over = threading.Event()
 
     def sweep() -> None:

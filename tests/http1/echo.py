@@ -182,6 +182,7 @@ REPLIES: dict[str, Reply] = {
     "/split-value": _list("200 OK", [("X-A", "a\r\nX-B: planted")], b"ok"),
     "/split-lf": _list("200 OK", [("X-A", "a\nX-B: planted")], b"ok"),
     "/split-name": _list("200 OK", [("X-A: a\r\nX-B", "planted")], b"ok"),
+    "/odd-name": _list("200 OK", [("X-A:", "planted")], b"ok"),
     "/split-status": _list("200 OK\r\nX-B: planted", [], b"ok"),
     "/not-latin": _list("200 OK", [("X-A", "\u20ac")], b"ok"),
     "/not-text": _list("200 OK", [("X-A", 1)], b"ok"),

@@ -88,6 +88,7 @@ BROKEN = [
     "/split-value",
     "/split-lf",
     "/split-name",
+    "/odd-name",
     "/split-status",
     "/not-latin",
     "/not-text",

@@ -17,8 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from guarita.http1 import Limits
+
 from http1 import echo
-from http1.conftest import Answer, Loop, gunicorn, read_all, read_answers
+from http1.conftest import Answer, Loop, gunicorn, read_all, read_answers, threads
 
 LAST = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 MANY = (
@@ -202,6 +204,7 @@ def test_a_body_that_nobody_reads_is_not_waited_for_without_end(hasty: Loop) -> 
 
 
 def test_who_does_not_take_the_answer_is_dropped(hasty: Loop) -> None:
+    echo.closed.clear()
     with hasty.connect() as connection:
         connection.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
         _until(lambda: "/large" in hasty.said())
@@ -247,6 +250,20 @@ def test_a_connection_without_a_request_does_not_keep_the_server_from_stopping(
         assert stopping.process.wait(timeout=30) == 0
     assert stopping.log is not None
     assert "Traceback" not in stopping.log.read_text()
+
+
+def test_a_stop_closes_connections_without_a_request_and_says_so_to_others() -> None:
+    with threads(Limits(keep_alive_s=600)) as loop, loop.connect() as idle, loop.connect() as busy:
+        assert loop.server is not None
+        idle.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert idle.recv(65_536)
+        busy.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        assert busy.recv(65_536).startswith(b"HTTP/1.1 100 ")
+        loop.server.is_stopping = True
+        assert read_all(idle) == b""
+        busy.sendall(b"{}")
+        (answer,) = read_answers(read_all(busy))
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
 
 
 def test_a_caller_on_a_unix_socket_has_no_address(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def _add_line(environ: dict[str, Any], method: str, target: str, minor: str) -> 
     path, _, query = target.partition("?")
     if path[0] != "/" and not (path == target == "*" and method == "OPTIONS"):
         absolute = _ABSOLUTE.fullmatch(path)
-        if absolute is None or _HOST.fullmatch(absolute[1]) is None:
+        if absolute is None:
             raise RefusedError(400)
         environ["HTTP_HOST"], path = absolute[1], absolute[2] or "/"
     if "%" in path:
