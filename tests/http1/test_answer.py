@@ -52,6 +52,7 @@ def test_what_wsgi_allows_is_answered(loop: Loop, path: str, status: int, body: 
     answer = loop.get(path)
     assert (answer.status, answer.body, answer.is_whole) == (status, body, True)
     assert "x-first" not in answer.headers
+    assert {"content-length", "transfer-encoding"} & set(answer.headers)
     assert "upgrade" not in answer.headers
 
 
