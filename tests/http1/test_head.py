@@ -115,6 +115,7 @@ REFUSED = {
     "two lengths": POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
     "the same length twice": POST + b"Content-Length: 1\r\nContent-Length: 1\r\n\r\na",
     "list of lengths": POST + b"Content-Length: 1, 1\r\n\r\na",
+    "length of thousands of digits": POST + b"Content-Length: " + b"0" * 4400 + b"2\r\n\r\n{}",
     "signed length": POST + b"Content-Length: +1\r\n\r\na",
     "negative length": POST + b"Content-Length: -1\r\n\r\na",
     "length with a sign of digits": POST + b"Content-Length: 1_0\r\n\r\n0123456789",

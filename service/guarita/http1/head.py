@@ -16,6 +16,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from guarita.http1.wire import Wire
 
 MAX_LINE_BYTES = 8190
+MAX_LENGTH_DIGITS = 19
 MAX_FIELDS = 100
 MAX_FIELD_BYTES = 8190
 MAX_HEAD_BYTES = 64 * 1024
@@ -199,6 +200,6 @@ def _length(environ: dict[str, Any], *, is_new: bool) -> int | None:
         return None
     if length is None:
         return 0
-    if not (length.isascii() and length.isdigit()):
+    if not (length.isascii() and length.isdigit()) or len(length) > MAX_LENGTH_DIGITS:
         raise RefusedError(400)
     return int(length)

@@ -94,6 +94,8 @@ class Server:
             wire.linger()
         except GoneError:
             pass
+        except Exception as exc:  # noqa: BLE001 - told by our log, which hides secrets, or by none
+            self._report(exc)
         finally:
             self._wires.discard(wire)
             wire.close()
