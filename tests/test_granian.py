@@ -61,31 +61,53 @@ def test_whoever_waits_beyond_the_threads_for_it_is_refused_and_probes_are_answe
         assert service.call("GET", "/livez").status == 200
 
 
+SLOW = POST + b"Content-Length: 20\r\n\r\n{"
+
+
+def fill(service: Running, stack: ExitStack) -> list[socket.socket]:
+    """Slow bodies until one more request with a body is refused."""
+    slow = [stack.enter_context(send(service, SLOW)) for _ in range(granian.MOST_BODIES)]
+
+    def is_refused() -> bool:
+        """One more slow one each time: the request that asks here may have had the place."""
+        slow.append(stack.enter_context(send(service, SLOW)))
+        return service.call("POST", "/auth/create-session", {}).status == 503
+
+    assert wait_until(is_refused, timeout_s=30)
+    return slow
+
+
 def test_only_so_many_threads_wait_for_slow_bodies(tmp_path: Path) -> None:
     store = MEMORY | {"deadline_s": 0.1}
     with ExitStack() as stack:
         service = stack.enter_context(serving(tmp_path, kind="granian", store=store))
-        slow = POST + b"Content-Length: 20\r\n\r\n{"
-
-        def is_refused() -> bool:
-            """One more slow one each time: the request that asks here may have had the place."""
-            stack.enter_context(send(service, slow))
-            return service.call("POST", "/auth/create-session", {}).status == 503
-
-        for _ in range(granian.MOST_BODIES):
-            stack.enter_context(send(service, slow))
-        assert wait_until(is_refused, timeout_s=20)
+        fill(service, stack)
         busy = service.call("POST", "/auth/create-session", {})
         assert busy.json["type"] == "urn:guarita:problem:store-unavailable"
         assert int(busy.headers["retry-after"]) >= 1
+        assert "too many bodies are on their way" in service.log()
         assert service.call("GET", "/livez").status == 200
         assert service.call("GET", "/auth/session-status").status == 200
+
+
+def test_a_body_waits_for_its_turn(tmp_path: Path) -> None:
+    store = MEMORY | {"deadline_s": 0.1}
+    with ExitStack() as stack:
+        service = stack.enter_context(serving(tmp_path, kind="granian", store=store))
+        slow = fill(service, stack)
+        whole = POST + b"Content-Length: 2\r\n\r\n{}"
+        next = stack.enter_context(send(service, whole))
+        assert service.call("GET", "/livez").status == 200  # it has come by then
+        for each in slow:
+            with suppress(OSError):  # some were refused
+                each.sendall(b" " * 18 + b"}")
+        assert next.recv(65_536).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_slow_body_holds_no_stop_up_for_ever(tmp_path: Path) -> None:
     store = MEMORY | {"deadline_s": 0.1}
     with serving(tmp_path, kind="granian", store=store) as service:
-        with send(service, POST + b"Content-Length: 20\r\n\r\n{"):
+        with send(service, SLOW):
             service.call("GET", "/livez")
             assert service.stop() == 0
         assert "Killing worker" in service.log()

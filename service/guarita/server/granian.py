@@ -16,6 +16,7 @@ from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
@@ -33,9 +34,12 @@ if TYPE_CHECKING:
 MOST_WAITING = 512
 """Requests of one process that may wait for the store: each holds a thread."""
 SPARE_THREADS = 64  # for probes and metrics while everyone else waits for the store
-MOST_BODIES = 32  # on their way at once: granian waits for the rest of a body without end
+MOST_BODIES = 256  # on their way at once: granian waits for the rest of a body without end
+BODY_TURN_S = 2  # for one of them to be there; what is sent at once is in milliseconds
 MAX_HEAD = 16 * 1024
 UNIX_MODE = 0o777  # as under gunicorn: who may connect is up to the folder
+
+log = structlog.stdlib.get_logger("guarita.server")
 
 # Handlers and formatters of the process stay as they are: only ours print.
 _LOGGING = {
@@ -80,7 +84,7 @@ def most_waiting(settings: Settings) -> int:
 
 def _threads(settings: Settings) -> int:
     """Those who wait may do so for a write and for a read: each has a limit of its own."""
-    return 2 * most_waiting(settings) + SPARE_THREADS
+    return 2 * most_waiting(settings) + MOST_BODIES + SPARE_THREADS
 
 
 def _listener(bind: str) -> dict[str, Any]:
@@ -182,7 +186,8 @@ class _Whole:
         is_chunked = "HTTP_TRANSFER_ENCODING" in environ
         environ["wsgi.input_terminated"] = is_chunked
         if is_chunked or "CONTENT_LENGTH" in environ:
-            if not self._bodies.acquire(blocking=False):
+            if not self._bodies.acquire(timeout=BODY_TURN_S):
+                log.warning("a request was refused: too many bodies are on their way")
                 return _answer_busy(start)
             try:
                 environ["wsgi.input"] = _taken_in(environ)
