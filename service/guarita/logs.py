@@ -202,24 +202,15 @@ class Redactor:
         return self.hide(str(value))
 
 
-def _one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """What others log may hold a caller's words: no line end or terminal code may forge a line."""
-    event["event"] = _visible(str(event.get("event", "")))
-    return event
+def _visible(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A caller's words may stand in any value: no line end or terminal code may forge a line.
 
-
-def _for_terminals(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """The same for every value, where no JSON escapes them; a traceback keeps its lines."""
+    JSON escapes them itself. A traceback keeps its lines.
+    """
     for key, value in event.items():
-        if isinstance(value, str) and key != "exception":
-            event[key] = _visible(value)
+        if isinstance(value, str) and key != "exception" and not value.isprintable():
+            event[key] = _CONTROL.sub(lambda found: repr(found[0])[1:-1], value)
     return event
-
-
-def _visible(text: str) -> str:
-    if text.isprintable():
-        return text
-    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def _json_line(value: object, **options: Any) -> str:
@@ -277,8 +268,8 @@ def _formatter(redact: Redactor, *, as_json: bool) -> logging.Formatter:
     if not as_json:
         plain = structlog.dev.plain_traceback
         console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain)
-        renderers = [_for_terminals, console]
-    return _Formatter([structlog.processors.format_exc_info, redact, _one_line, *renderers])
+        renderers = [_visible, console]
+    return _Formatter([structlog.processors.format_exc_info, redact, *renderers])
 
 
 def _collect_less() -> None:

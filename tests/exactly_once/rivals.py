@@ -34,7 +34,8 @@ from .history import NOBODY, SOMEBODY_ELSE, Answer, Outcome, Truth
 SERVICES = 2
 RIVALS = 3
 STRANGER = RIVALS  # an attempt that is made after the end only
-GRANT = Grant(tenant="acme", origin="https://acme.example")
+# By turns: one that lies short in the store, and one that does not.
+GRANTS = (Grant(), Grant(tenant="acme", origin="https://acme.example"))
 TTL_S = 24 * 3600
 CALL_S = 5.0  # one call's deadline: it ends in an error while a fault lasts
 PATIENCE_S = 90.0  # how long a caller repeats its call
@@ -174,8 +175,9 @@ class Service:
         return Truth(record is not None, _used_by(number, record), again, stranger)
 
     def _create(self, number: int, deadline: Deadline) -> Outcome:
+        grant = GRANTS[number // RIVALS % len(GRANTS)]
         created = self._store.create(
-            id_of(number), GRANT, ttl_s=TTL_S, max_sessions=0, deadline=deadline
+            id_of(number), grant, ttl_s=TTL_S, max_sessions=0, deadline=deadline
         )
         made = created in (Created.NEW, Created.REPEATED)
         return Outcome.ACKNOWLEDGED if made else Outcome.OTHER

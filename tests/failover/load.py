@@ -6,10 +6,13 @@ import http.client
 import json
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
+
+from guarita.topology.local.processes import wait_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,18 @@ class Load:
                 due = start + number / self.rate
                 time.sleep(max(0.0, due - time.monotonic()))  # paces the load
                 executor.submit(self._visit, number)
+
+    def run_through(self, fault: Callable[[], object], *, after: int) -> None:
+        """Call `fault` once `after` visits have ended; no visit may fail, nor be missing."""
+        running = threading.Thread(target=self.run)
+        running.start()
+        try:
+            assert wait_until(lambda: len(self.visits) >= after, timeout_s=self.duration_s)
+            fault()
+        finally:
+            running.join()
+        assert self.problems == []
+        assert len(self.visits) == self.rate * self.duration_s
 
     @property
     def problems(self) -> list[str]:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
-
-from guarita.topology.local.processes import wait_until
 
 from .load import Load, call
 
@@ -25,13 +21,7 @@ def test_no_visit_fails_under_granian_while_the_primary_is_killed(application, f
     sentinel = application.installation
     before = call(application.port, "GET", "/auth/session-status")
     load = Load(application.port, RATE, DURATION_S)
-    running = threading.Thread(target=load.run)
-    running.start()
-    assert wait_until(lambda: len(load.visits) >= FAULT_AFTER, timeout_s=DURATION_S)
-    sentinel.kill_primary()
-    running.join()
-    assert load.problems == []
-    assert len(load.visits) == RATE * DURATION_S
+    load.run_through(sentinel.kill_primary, after=FAULT_AFTER)
     after = call(application.port, "GET", "/auth/session-status")
     assert after["total_used"] - before["total_used"] == RATE * DURATION_S
     assert "granian" in (application.directory / "service.log").read_text()

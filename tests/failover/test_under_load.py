@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 
 import pytest
@@ -33,13 +32,7 @@ def test_no_visit_fails_while_the_primary_is_killed_and_stays_dead(application, 
         replace_primary(sentinel)
     before = call(application.port, "GET", "/auth/session-status")
     load = Load(application.port, RATE, DURATION_S)
-    running = threading.Thread(target=load.run)
-    running.start()
-    assert wait_until(lambda: len(load.visits) >= FAULT_AFTER, timeout_s=DURATION_S)
-    sentinel.kill_primary()
-    running.join()
-    assert load.problems == []
-    assert len(load.visits) == RATE * DURATION_S
+    load.run_through(sentinel.kill_primary, after=FAULT_AFTER)
     after = call(application.port, "GET", "/auth/session-status")
     assert after["total_used"] - before["total_used"] == RATE * DURATION_S
     figure(
@@ -51,13 +44,7 @@ def test_no_visit_fails_while_the_primary_is_killed_and_stays_dead(application, 
 def test_no_visit_fails_while_a_sentinel_dies(application):
     sentinel = application.installation
     load = Load(application.port, RATE, 10)
-    running = threading.Thread(target=load.run)
-    running.start()
-    assert wait_until(lambda: len(load.visits) >= FAULT_AFTER // 2, timeout_s=10)
-    sentinel.kill(sentinel.sentinels[0])
-    running.join()
-    assert load.problems == []
-    assert len(load.visits) == RATE * 10
+    load.run_through(lambda: sentinel.kill(sentinel.sentinels[0]), after=FAULT_AFTER // 2)
 
 
 def lists(sentinel: LocalSentinel, primary: Node, replica: Node) -> bool:
@@ -85,16 +72,16 @@ def test_no_visit_fails_and_writes_pause_briefly_while_a_replica_is_lost(
             client.config_set("repl-timeout", 2)
     primary, replica = sentinel.primary(), sentinel.replicas()[0]
     load = Load(application.port, RATE, 12)
-    running = threading.Thread(target=load.run)
-    running.start()
-    assert wait_until(lambda: len(load.visits) >= FAULT_AFTER // 2, timeout_s=10)
-    lost_s = time.monotonic()
-    (sentinel.kill if fault == "killed" else sentinel.pause)(replica)
-    assert wait_until(lambda: not lists(sentinel, primary, replica), timeout_s=10)
-    dropped_s = time.monotonic() - lost_s
-    running.join()
-    assert load.problems == []
-    assert len(load.visits) == RATE * 12
+    dropped_s = 0.0
+
+    def lose() -> None:
+        nonlocal dropped_s
+        lost_s = time.monotonic()
+        (sentinel.kill if fault == "killed" else sentinel.pause)(replica)
+        assert wait_until(lambda: not lists(sentinel, primary, replica), timeout_s=10)
+        dropped_s = time.monotonic() - lost_s
+
+    load.run_through(lose, after=FAULT_AFTER // 2)
     assert load.longest_pause_s <= max(sentinel.down_after_ms / 1000, dropped_s) + 2.5
     figure(
         f"a replica {fault} under {RATE} visits a second: {len(load.visits)} visits, 0 failed, "

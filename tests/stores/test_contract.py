@@ -103,8 +103,9 @@ def test_an_unknown_id_never_creates_anything(store: Store, deadline: Deadline):
     assert store.status(deadline=deadline) == before == Status(0, 0, 0, 0)
 
 
-def test_opening_is_noted_and_redeems_nothing(store: Store, deadline: Deadline):
-    id = create(store, deadline)
+@pytest.mark.parametrize("grant", [GRANT, Grant()])
+def test_opening_is_noted_and_redeems_nothing(store: Store, deadline: Deadline, grant: Grant):
+    id = create(store, deadline, grant)
     for _ in range(2):
         record = store.open(id, deadline=deadline)
         assert record is not None
@@ -114,13 +115,14 @@ def test_opening_is_noted_and_redeems_nothing(store: Store, deadline: Deadline):
     record = store.read(id, deadline=deadline)
     assert record is not None
     assert record.iframe_opened
-    assert record.grant == GRANT
+    assert record.grant == grant
 
 
+@pytest.mark.parametrize("grant", [GRANT, Grant()])
 def test_a_redeem_is_told_again_to_its_attempt_and_refused_to_others(
-    store: Store, deadline: Deadline
+    store: Store, deadline: Deadline, grant: Grant
 ):
-    id = create(store, deadline)
+    id = create(store, deadline, grant)
     first = store.redeem(redeem_of(id), deadline=deadline)
     again = store.redeem(redeem_of(id), deadline=deadline)
     assert (first.outcome, again.outcome) == (Redeemed.ADMITTED, Redeemed.REPLAYED)
@@ -152,8 +154,11 @@ def test_another_attempt_revokes_where_it_is_told_to(store: Store, deadline: Dea
     assert store.status(deadline=deadline) == Status(0, 0, 1, 1)
 
 
-def test_of_a_hundred_redeems_at_once_exactly_one_is_admitted(store: Store, deadline: Deadline):
-    id = create(store, deadline)
+@pytest.mark.parametrize("grant", [GRANT, Grant()])
+def test_of_a_hundred_redeems_at_once_exactly_one_is_admitted(
+    store: Store, deadline: Deadline, grant: Grant
+):
+    id = create(store, deadline, grant)
     outcomes = Counter(at_once(100, lambda number: redeem(store, deadline, id, number + 1)))
     assert outcomes == {Redeemed.ADMITTED: 1, Redeemed.USED: 99}
     assert store.status(deadline=deadline).total_used == 1
@@ -165,8 +170,11 @@ def test_one_attempt_sent_by_many_at_once_is_admitted_once(store: Store, deadlin
     assert outcomes == {Redeemed.ADMITTED: 1, Redeemed.REPLAYED: 19}
 
 
-def test_a_revoked_ticket_is_refused_and_no_longer_counted(store: Store, deadline: Deadline):
-    fresh, used = create(store, deadline), create(store, deadline)
+@pytest.mark.parametrize("grant", [GRANT, Grant()])
+def test_a_revoked_ticket_is_refused_and_no_longer_counted(
+    store: Store, deadline: Deadline, grant: Grant
+):
+    fresh, used = create(store, deadline, grant), create(store, deadline, grant)
     redeem(store, deadline, used)
     for id in (fresh, used, fresh, used):
         assert store.revoke(id, tenant=None, deadline=deadline)

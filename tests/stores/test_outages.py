@@ -13,7 +13,7 @@ import pytest
 
 from guarita.deadline import Deadline
 from guarita.errors import StoreError, StoreOutcomeUnknown, StoreUnavailable
-from guarita.stores.base import Created, Redeemed, Status, Store
+from guarita.stores.base import Created, Grant, Redeemed, Status, Store
 from guarita.stores.record import split_id
 from guarita.topology.local import LocalCluster, LocalStandalone
 
@@ -107,18 +107,20 @@ def store_behind_wire(standalone: LocalStandalone, wire: Wire, opened: Opener) -
     return store
 
 
-def test_a_lost_answer_to_a_create_makes_one_ticket(wire, store_behind_wire):
+@pytest.mark.parametrize("grant", [GRANT, Grant()])
+def test_a_lost_answer_to_a_create_makes_one_ticket(wire, store_behind_wire, grant):
     store, id = store_behind_wire, uuid4()
     wire.cut_answer(to=split_id(id)[0])
-    answer = store.create(id, GRANT, ttl_s=600, max_sessions=0, deadline=Deadline.after(5))
+    answer = store.create(id, grant, ttl_s=600, max_sessions=0, deadline=Deadline.after(5))
     assert wire.cuts == 1
     assert answer is Created.REPEATED
     assert store.status(deadline=Deadline.after(5)) == Status(2, 1, 2, 1)
 
 
-def test_a_lost_answer_to_a_redeem_is_one_admission(wire, store_behind_wire):
+@pytest.mark.parametrize("grant", [GRANT, Grant()])
+def test_a_lost_answer_to_a_redeem_is_one_admission(wire, store_behind_wire, grant):
     store = store_behind_wire
-    id = create(store, Deadline.after(5))
+    id = create(store, Deadline.after(5), grant)
     wire.cut_answer(to=split_id(id)[0])
     result = store.redeem(redeem_of(id), deadline=Deadline.after(5))
     assert wire.cuts == 1
@@ -126,11 +128,12 @@ def test_a_lost_answer_to_a_redeem_is_one_admission(wire, store_behind_wire):
     assert store.status(deadline=Deadline.after(5)) == Status(2, 2, 2, 2)
 
 
+@pytest.mark.parametrize("grant", [GRANT, Grant()])
 def test_a_lost_answer_without_time_to_ask_again_is_named_unknown(
-    standalone, wire, store_behind_wire
+    standalone, wire, store_behind_wire, grant
 ):
     store = store_behind_wire
-    id = create(store, Deadline.after(5))
+    id = create(store, Deadline.after(5), grant)
     node = standalone.nodes[0]
     standalone.pause(node)
     with pytest.raises(StoreOutcomeUnknown):

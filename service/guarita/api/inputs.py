@@ -102,11 +102,7 @@ def read_body(req: Request, model: type[Model], *, optional: bool = False) -> Mo
     data = req.body()
     if not data and optional:
         return model()
-    sent_as = req.content_type or ""
-    if (
-        sent_as != falcon.MEDIA_JSON
-        and sent_as.partition(";")[0].strip().lower() != falcon.MEDIA_JSON
-    ):
+    if (req.content_type or "").partition(";")[0].strip().lower() != falcon.MEDIA_JSON:
         raise Malformed("send a JSON object with Content-Type: application/json")
     try:
         return model.model_validate(parse_json(data))
