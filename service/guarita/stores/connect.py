@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import redis
 import structlog
-from redis.backoff import NoBackoff
-from redis.credentials import CredentialProvider
 from redis.exceptions import ReadOnlyError
-from redis.retry import Retry
 
-from guarita.config import Credentials, SessionSettings, StoreSettings, Topology
+from guarita.clients import client, pool
+from guarita.config import SessionSettings, StoreSettings, Topology
 from guarita.metrics import STORE_LOSSES
 from guarita.stores.base import Store
 from guarita.stores.cache import Cache
@@ -89,7 +86,7 @@ def _finder(store: StoreSettings) -> Finder:
     if store.topology is Topology.SENTINEL:
         sentinel = store.sentinel
         clients = {
-            (node.host, node.port): _client(
+            (node.host, node.port): client(
                 (node.host, node.port), sentinel, sentinel.timeout_s, sentinel.timeout_s
             )
             for node in sentinel.nodes
@@ -99,7 +96,7 @@ def _finder(store: StoreSettings) -> Finder:
     if store.topology is Topology.CLUSTER:
         nodes = [(node.host, node.port) for node in store.cluster.nodes]
         return ClusterNodes(
-            lambda node: _client(node, store.data, store.connect_timeout_s, store.io_timeout_s),
+            lambda node: client(node, store.data, store.connect_timeout_s, store.io_timeout_s),
             nodes,
         )
     return FixedPrimary((store.standalone.host, store.standalone.port))
@@ -109,7 +106,7 @@ def _open_primary(
     store: StoreSettings, address: Address, lane: Lane, names: KeyNames, cache: Cache
 ) -> Primary:
     """Connects and writes: a node may answer and still take no writes (min-replicas, disk full)."""
-    pool = _pool(
+    connections_to = pool(
         address,
         store.data,
         store.connect_timeout_s,
@@ -119,8 +116,8 @@ def _open_primary(
     )
     connections: list[Any] = []
     try:
-        connections += [_connected(pool, names.probe(lane.tag))]
-        connections += [_connected(pool, names.probe(lane.tag))]
+        connections += [_connected(connections_to, names.probe(lane.tag))]
+        connections += [_connected(connections_to, names.probe(lane.tag))]
         _look_for_loss(connections[0], lane.guard, f"{address[0]}:{address[1]}")
     except BaseException:
         for each in connections:
@@ -138,7 +135,7 @@ def _open_primary(
     listener = None
     if cache.is_on:
         listener = Listener(
-            pool.make_connection,
+            connections_to.make_connection,
             names.revocations(lane.tag),
             cache,
             primary=f"{address[0]}:{address[1]}",
@@ -147,9 +144,9 @@ def _open_primary(
     return primary
 
 
-def _connected(pool: redis.ConnectionPool, probe_key: bytes) -> Any:
+def _connected(connections: redis.ConnectionPool, probe_key: bytes) -> Any:
     """A connection that has written and has taught the server the scripts."""
-    connection: Any = pool.make_connection()
+    connection: Any = connections.make_connection()
     connection.connect()
     commands: list[tuple[Argument, ...]] = [("SCRIPT", "LOAD", each.text) for each in ALL]
     commands.append(("SET", probe_key, "1", "PX", 1000))
@@ -185,70 +182,6 @@ def _exchange(connection: Any, commands: list[tuple[Argument, ...]]) -> list[Any
     packed = connection.pack_commands(commands)
     connection.send_packed_command(packed, check_health=False)
     return [connection.read_response() for _ in commands]
-
-
-def _client(
-    address: Address, credentials: Credentials, connect_timeout_s: float, io_timeout_s: float
-) -> redis.Redis:
-    return redis.Redis.from_pool(_pool(address, credentials, connect_timeout_s, io_timeout_s))
-
-
-def _pool(
-    address: Address,
-    credentials: Credentials,
-    connect_timeout_s: float,
-    io_timeout_s: float,
-    **more: Any,
-) -> redis.ConnectionPool:
-    """Connections without redis-py's own retries: ours is the one layer that repeats."""
-    connection_class, tls = _connection_class(credentials)
-    return redis.ConnectionPool(
-        connection_class=connection_class,
-        host=address[0],
-        port=address[1],
-        credential_provider=_SignIn(credentials) if _signs_in(credentials) else None,
-        socket_connect_timeout=connect_timeout_s,
-        socket_timeout=io_timeout_s,
-        socket_keepalive=True,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,  # RESP3 costs a round trip on connect and brings nothing here
-        driver_info=None,
-        **tls,
-        **more,
-    )
-
-
-class _SignIn(CredentialProvider):
-    """Reads the password for each connection, so that it can be changed while all goes on."""
-
-    def __init__(self, credentials: Credentials) -> None:
-        self._credentials = credentials
-
-    def get_credentials(self) -> tuple[str] | tuple[str, str]:
-        password = self._credentials.current_password() or ""
-        username = self._credentials.username
-        return (username, password) if username else (password,)
-
-
-def _connection_class(credentials: Credentials) -> tuple[type[redis.Connection], dict[str, Any]]:
-    tls = credentials.tls
-    if not tls.enabled:
-        return redis.Connection, {}
-    return redis.SSLConnection, {
-        "ssl_cert_reqs": "required",
-        "ssl_check_hostname": tls.verify_names,
-        "ssl_ca_certs": _path(tls.ca_file),
-        "ssl_certfile": _path(tls.cert_file),
-        "ssl_keyfile": _path(tls.key_file),
-    }
-
-
-def _signs_in(credentials: Credentials) -> bool:
-    return bool(credentials.username or credentials.password or credentials.password_file)
-
-
-def _path(path: Path | None) -> str | None:
-    return str(path) if path else None
 
 
 def _connect_to_primary(connection: Any) -> None:

@@ -1,0 +1,80 @@
+"""Connections to servers as the settings have them: credentials, TLS, time limits, no retries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
+from redis.retry import Retry
+
+from guarita.config import Credentials
+
+Address = tuple[str, int]
+
+
+def client(
+    address: Address, credentials: Credentials, connect_timeout_s: float, io_timeout_s: float
+) -> redis.Redis:
+    """A client of one data node or Sentinel; it connects when it is first used."""
+    return redis.Redis.from_pool(pool(address, credentials, connect_timeout_s, io_timeout_s))
+
+
+def pool(
+    address: Address,
+    credentials: Credentials,
+    connect_timeout_s: float,
+    io_timeout_s: float,
+    **more: Any,
+) -> redis.ConnectionPool:
+    """Connections without redis-py's own retries: ours is the one layer that repeats."""
+    connection_class, tls = _connection_class(credentials)
+    return redis.ConnectionPool(
+        connection_class=connection_class,
+        host=address[0],
+        port=address[1],
+        credential_provider=_SignIn(credentials) if _signs_in(credentials) else None,
+        socket_connect_timeout=connect_timeout_s,
+        socket_timeout=io_timeout_s,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,  # RESP3 costs a round trip on connect and brings nothing here
+        driver_info=None,
+        **tls,
+        **more,
+    )
+
+
+class _SignIn(CredentialProvider):
+    """Reads the password for each connection, so that it can be changed while all goes on."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        password = self._credentials.current_password() or ""
+        username = self._credentials.username
+        return (username, password) if username else (password,)
+
+
+def _connection_class(credentials: Credentials) -> tuple[type[redis.Connection], dict[str, Any]]:
+    tls = credentials.tls
+    if not tls.enabled:
+        return redis.Connection, {}
+    return redis.SSLConnection, {
+        "ssl_cert_reqs": "required",
+        "ssl_check_hostname": tls.verify_names,
+        "ssl_ca_certs": _path(tls.ca_file),
+        "ssl_certfile": _path(tls.cert_file),
+        "ssl_keyfile": _path(tls.key_file),
+    }
+
+
+def _signs_in(credentials: Credentials) -> bool:
+    return bool(credentials.username or credentials.password or credentials.password_file)
+
+
+def _path(path: Path | None) -> str | None:
+    return str(path) if path else None
