@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from redis.retry import Retry
 from guarita.config import Credentials
 
 Address = tuple[str, int]
+Argument = bytes | str | int
 
 
 def client(
@@ -45,6 +47,33 @@ def pool(
         **tls,
         **more,
     )
+
+
+def local_connection(
+    path: Path, credentials: Credentials, io_timeout_s: float | None
+) -> Any:
+    """One connection to the server that listens at this Unix socket; None: answers may take long.
+
+    A path that is not absolute may be longer than the system's limit for such paths (100 bytes).
+    """
+    connection: Any = redis.UnixDomainSocketConnection
+    return connection(
+        path=str(path),
+        credential_provider=_SignIn(credentials) if _signs_in(credentials) else None,
+        socket_timeout=io_timeout_s,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+        driver_info=None,
+    )
+
+
+def exchange(connection: Any, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:
+    """All commands at once, and their answers. Raises the first error among these.
+
+    The connection can not be used after an error.
+    """
+    connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+    return [connection.read_response() for _ in commands]
 
 
 class _SignIn(CredentialProvider):

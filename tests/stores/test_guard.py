@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from uuid import uuid4
 
@@ -10,6 +11,7 @@ import pytest
 from guarita.config import Durability
 from guarita.deadline import Deadline
 from guarita.stores.base import Created, Grant, Redeemed
+from guarita.stores.durability import Reading, Round
 from guarita.stores.guard import Guard, History, Rule, Writes
 from guarita.topology.local import LocalSentinel
 
@@ -69,6 +71,35 @@ def test_what_others_wrote_behind_ours_is_not_taken_for_acknowledged():
     assert guard.loss_in(promoted) is None
     assert writes.holds(answers_of_a_primary_at(500, replica_at=500))
     assert guard.loss_in(promoted)
+
+
+def test_one_that_was_voted_out_while_attached_is_left_out_as_soon_as_it_is_gone():
+    """A frozen replica, or one that is about to leave: it had everything until it went."""
+    third = ("n3", 3)
+    guard = Guard(Rule(Durability.BALANCED), b"stats", on_doubt=lambda: None)
+    writes = Writes(guard, PRIMARY)
+    alone = answers_of_a_primary_at(500, replica_at=500)
+    tallies, role, _, replication = both = answers_of_a_primary_at(500, replica_at=500)
+    role[2].append([b"n3", b"3", b"500"])
+    both = [tallies, role, 2, replication + b"slave1:ip=n3,port=3,state=online,offset=500,lag=0"]
+    assert writes.holds(both)
+    vote_out(guard, third)
+    assert third in writes.decision.required  # it is attached
+    assert writes.holds(alone)
+    assert third in writes.decision.left_out
+    assert writes.holds(both)
+    assert writes.holds(alone) is False  # it had attached again: it has to be voted out anew
+
+
+def vote_out(guard: Guard, node: tuple[str, int]) -> None:
+    """Two Sentinels have said for a good while, and just now, that this one is down."""
+    now_s = time.monotonic()
+    readings = tuple(
+        Reading(name, PRIMARY, True, frozenset({PRIMARY, REPLICA, node}), frozenset({node}))
+        for name in ("s1", "s2")
+    )
+    for ahead_s in (0.0, 2.0):  # said of the moments to come: nothing here waits
+        guard.observe(Round(now_s + ahead_s, now_s + ahead_s, readings))
 
 
 @pytest.fixture

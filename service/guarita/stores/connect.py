@@ -10,19 +10,19 @@ import redis
 import structlog
 from redis.exceptions import ReadOnlyError
 
-from guarita.clients import client, pool
+from guarita.clients import Argument, client, exchange, pool
 from guarita.config import SessionSettings, StoreSettings, Topology
 from guarita.metrics import STORE_LOSSES
 from guarita.stores.base import Store
 from guarita.stores.cache import Cache
 from guarita.stores.cluster import ClusterNodes
-from guarita.stores.discovery import Finder, FixedPrimary
+from guarita.stores.discovery import Demoted, Finder, FixedPrimary
 from guarita.stores.durability import Address
 from guarita.stores.guard import TALLIES, Guard, History, Rule, Writes
 from guarita.stores.lane import Lane, Primary
 from guarita.stores.listener import Listener
 from guarita.stores.memory import MemoryStore
-from guarita.stores.pipeline import Argument, Pipeline
+from guarita.stores.pipeline import Pipeline
 from guarita.stores.prober import Prober
 from guarita.stores.redis import CLUSTER_TAGS, KeyNames, RedisStore
 from guarita.stores.scripts import ALL
@@ -151,7 +151,7 @@ def _connected(connections: redis.ConnectionPool, probe_key: bytes) -> Any:
     commands: list[tuple[Argument, ...]] = [("SCRIPT", "LOAD", each.text) for each in ALL]
     commands.append(("SET", probe_key, "1", "PX", 1000))
     try:
-        _exchange(connection, commands)
+        exchange(connection, commands)
     except BaseException:
         connection.disconnect()
         raise
@@ -165,29 +165,25 @@ def _look_for_loss(connection: Any, guard: Guard, primary: str) -> None:
     admitted twice.
     """
     questions: list[Argument] = ["HMGET", guard.counters, *TALLIES]
-    replication, tallies, clock = _exchange(
+    replication, tallies, clock = exchange(
         connection, [("INFO", "replication"), tuple(questions), ("TIME",)]
     )
     lack = guard.loss_in(History.read(replication, tallies))
     if lack is None:
         return
     now_us = int(clock[0]) * 1_000_000 + int(clock[1])
-    _exchange(connection, [("HSET", guard.counters, "doubted_us", now_us)])
+    exchange(connection, [("HSET", guard.counters, "doubted_us", now_us)])
     guard.start_anew()
     STORE_LOSSES.inc()
     _log.error("acknowledged writes are lost", primary=primary, reason=lack)
-
-
-def _exchange(connection: Any, commands: list[tuple[Argument, ...]]) -> list[Any]:
-    packed = connection.pack_commands(commands)
-    connection.send_packed_command(packed, check_health=False)
-    return [connection.read_response() for _ in commands]
 
 
 def _connect_to_primary(connection: Any) -> None:
     """Refuses a replica on connect: it would answer reads, and writes only after a detour."""
     connection.on_connect()
     connection.send_command("ROLE", check_health=False)
-    role = connection.read_response()[0]
+    role, *more = connection.read_response()
+    if role == b"slave":
+        raise Demoted((more[0].decode(), int(more[1])))
     if role != b"master":
         raise ReadOnlyError(f"it is a {role.decode()}, not the primary")

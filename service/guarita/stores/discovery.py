@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from redis.exceptions import ReadOnlyError
+
 from guarita.stores.durability import Address, Round
 
 STEADY_INTERVAL_S = 1.0
@@ -13,6 +15,14 @@ STEADY_INTERVAL_S = 1.0
 
 class NotFound(Exception):
     """No primary can be named now; the text says why, in words for a log and an answer."""
+
+
+class Demoted(ReadOnlyError):
+    """The node that was said to be the primary says itself that it follows another one."""
+
+    def __init__(self, follows: Address) -> None:
+        super().__init__(f"it is a replica of {follows[0]}:{follows[1]}, not the primary")
+        self.follows = follows
 
 
 @dataclass(frozen=True, slots=True)

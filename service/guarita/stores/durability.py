@@ -31,6 +31,10 @@ class Reading:
     """Those it lists: it might have one of them promoted."""
     down: frozenset[Address] = frozenset()
     up: frozenset[Address] = frozenset()
+    failover: bool = False
+    """Whether it replaces the primary just now."""
+    chosen: Address | None = None
+    """Whom it is about to promote, or has promoted and not seen as primary yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class View:
     attached: frozenset[Address]  # the primary's own list, read together with the WAIT
     known: frozenset[Address]  # every data node ever seen, or configured
     rounds: Sequence[Round] = ()  # oldest first
-    attached_at_s: Mapping[Address, float] = field(default_factory=dict)  # last seen attached
+    attached_at_s: Mapping[Address, float] = field(default_factory=dict)  # last seen to attach
     watched: bool = True  # whether anybody watches: a standalone server has no replicas to ask for
     may_stand_alone: bool = False  # a Cluster goes on with the last node of a slot
 

@@ -184,9 +184,10 @@ class Writes:
             _address(ip, port): state == b"online" and int(position) >= offset
             for ip, port, state, position in _REPLICA.findall(replication)
         }
-        self.attached = online | has.keys()
-        now_s = time.monotonic()
-        self.attached_at_s.update(dict.fromkeys(self.attached, now_s))
+        attached = online | has.keys()
+        # One that stays attached may be voted out meanwhile, but counts until it is gone.
+        self.attached_at_s.update(dict.fromkeys(attached - self.attached, time.monotonic()))
+        self.attached = attached
         decision = self.decision
         satisfied = _enough(decision, acknowledged, has)
         self._guard.note(self.attached)

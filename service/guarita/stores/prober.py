@@ -11,7 +11,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from guarita import metrics
-from guarita.stores.discovery import STEADY_INTERVAL_S, Finder, NotFound
+from guarita.stores.discovery import STEADY_INTERVAL_S, Demoted, Finder, NotFound
 from guarita.stores.durability import Address
 from guarita.stores.lane import Lane, Primary
 
@@ -32,6 +32,7 @@ class Prober:
         self._last: dict[str, Primary] = {}
         self._opened: dict[str, tuple[Address, float]] = {}
         self._probes: dict[str, tuple[Address, Future[Primary]]] = {}
+        self._successors: dict[str, tuple[Address, Address]] = {}  # of whom, and who
         self._log_next_at = 0.0
         self._wake = threading.Event()
         self._closed = threading.Event()
@@ -97,7 +98,8 @@ class Prober:
             try:
                 if round := finding.round_of(lane.tag):
                     lane.guard.observe(round)
-                self._settle(lane, finding.primary_of(lane.tag))
+                named = finding.primary_of(lane.tag)
+                self._settle(lane, self._successor_of(lane, named))
             except NotFound as exc:
                 self._explain([lane], str(exc))
 
@@ -149,6 +151,7 @@ class Prober:
         try:
             primary = probe.result()
         except (RedisError, OSError, ValueError) as exc:
+            self._follow(lane, address, exc)
             raise NotFound(f"{address[0]}:{address[1]} takes no writes: {exc}") from exc
         if self._closed.is_set():
             primary.end("the store was closed")
@@ -158,6 +161,23 @@ class Prober:
         self._opened[lane.tag] = (address, time.monotonic())
         primary.begin()
         lane.gate.open(primary)
+
+
+    def _successor_of(self, lane: Lane, named: Address) -> Address:
+        predecessor, successor = self._successors.get(lane.tag, (None, named))
+        if predecessor == named:
+            return successor
+        self._successors.pop(lane.tag, None)
+        return named
+
+    def _follow(self, lane: Lane, address: Address, failure: Exception) -> None:
+        """In a planned switch the old primary names the new one a second before the Sentinels do.
+
+        Going there is safe: whoever takes a write, the same nodes must have it.
+        """
+        self._successors.pop(lane.tag, None)
+        if isinstance(failure, Demoted):
+            self._successors[lane.tag] = (address, failure.follows)
 
 
 def _end_unwanted(probe: Future[Primary]) -> None:

@@ -64,6 +64,16 @@ class SentinelMajority:
     def find(self, *, urgent: bool) -> Finding:
         """Asks all at once. One that hangs (its name does not resolve, say) is waited for once,
         and not asked again before it has answered."""
+        named, round, reasons = self.ask(urgent=urgent)
+        if named is None:
+            raise NotFound(
+                f"{self._majority} of {len(self._sentinels)} Sentinels must agree on the primary "
+                f"of {self._primary_name!r}; {'; '.join(reasons)}"
+            )
+        return Finding(lambda _tag: named, lambda _tag: round)
+
+    def ask(self, *, urgent: bool) -> tuple[Address | None, Round | None, list[str]]:
+        """Who is named by a majority; what all say, where all were waited for; and in words."""
         now_s = time.monotonic()
         for address in self._sentinels:
             if address not in self._asked:
@@ -72,13 +82,7 @@ class SentinelMajority:
         named = self._await_answers(urgent=urgent)
         complete = not any(question.awaited_s for question in self._asked.values())
         round = self._round() if complete else None
-        reasons = self._forget_answers()
-        if named is None:
-            raise NotFound(
-                f"{self._majority} of {len(self._sentinels)} Sentinels must agree on the primary "
-                f"of {self._primary_name!r}; {'; '.join(reasons)}"
-            )
-        return Finding(lambda _tag: named, lambda _tag: round)
+        return named, round, self._forget_answers()
 
     def watch(self, on_change: Callable[[], None]) -> None:
         """Listens on all: the leader of a failover tells it a second after the others."""
@@ -177,7 +181,7 @@ def _reading(
         and not flags & {"s_down", "o_down", "failover_in_progress", "disconnected"}
         and int(master["last-ok-ping-reply"]) <= PING_FRESH_MS
     )
-    down = frozenset(_address(each) for each in replicas if "s_down" in each["flags"].split(","))
+    down = _flagged(replicas, "s_down")
     listed = frozenset(map(_address, replicas))
     return Reading(
         watcher,
@@ -186,4 +190,10 @@ def _reading(
         replicas=listed | {_address(master)},
         down=down,
         up=listed - down,
+        failover="failover_in_progress" in flags,
+        chosen=next(iter(_flagged(replicas, "promoted")), None),
     )
+
+
+def _flagged(replicas: list[dict[str, str]], flag: str) -> frozenset[Address]:
+    return frozenset(_address(each) for each in replicas if flag in each["flags"].split(","))

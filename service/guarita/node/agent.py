@@ -1,0 +1,282 @@
+"""The agent of a data node, from its start to its end: boot, duty, hand over, leave, stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections import deque
+from pathlib import Path
+
+import redis
+import structlog
+from redis.exceptions import RedisError
+
+from guarita import logs
+from guarita.clients import client, local_connection
+from guarita.config import Credentials, Settings
+from guarita.errors import ConfigError
+from guarita.node import boot, handover, leave, metrics
+from guarita.node.child import Child, end_orphan
+from guarita.node.conf import data_lines, write_config
+from guarita.node.duty import Duty, Since
+from guarita.node.endpoint import Endpoint
+from guarita.node.own import INTERVAL_S, Observer, Own, look
+from guarita.node.peers import Agents, State
+from guarita.node.server import Server
+from guarita.node.status import Status
+from guarita.node.watch import Watch
+from guarita.servers import find_server
+from guarita.stores.durability import Address
+from guarita.stores.redis import KeyNames
+from guarita.stores.sentinel import SentinelMajority
+
+SOCKET = Path("server.sock")  # in the data directory, which is the working directory
+ASK_S = 0.3
+MOST_RESTARTS = 5  # of a server that crashes, in a minute
+NAMED_S = 5.0  # after a hand over, until a majority of the Sentinels names the new primary
+
+_log = structlog.get_logger("guarita.node")
+
+
+def run(settings: Settings) -> int:
+    """Run a data node until SIGTERM or Ctrl-C; returns the exit status of its server.
+
+    Raises `ConfigError` and `TopologyError` before anything is started.
+    """
+    agent = Agent(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: agent.ask_to_stop())
+    return agent.run()
+
+
+class Agent:
+    """One data node."""
+
+    def __init__(self, settings: Settings) -> None:
+        node = settings.node
+        if node.announce is None:
+            raise ConfigError(["node.announce: `guarita node` needs the host:port of this node"])
+        logs.configure(settings)
+        self._settings = settings
+        self._program = find_server(None if node.server == "auto" else node.server)
+        self._me: Address = (node.announce.host, node.announce.port)
+        self._peers = frozenset((p.host, p.port) for p in node.peers) - {self._me}
+        self._counters = KeyNames(
+            settings.sessions.key_prefix, settings.sessions.stats_key
+        ).counters("")
+        self._credentials: Credentials = node.agent_credentials(settings.store.data)
+        self._child = Child("data")
+        self._server = Server(
+            lambda: self._connect(1.0),
+            port=self._me[1],
+            priority=node.priority,
+            tls=node.tls.enabled,
+        )
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._agents = Agents(node.agent_addresses(), timeout_s=ASK_S)
+        sentinel = settings.store.sentinel
+        self._sentinel_clients = {
+            (each.host, each.port): client(
+                (each.host, each.port), sentinel, sentinel.timeout_s, sentinel.timeout_s
+            )
+            for each in sentinel.nodes
+        }
+        self._watch = Watch(
+            SentinelMajority(
+                self._sentinel_clients, sentinel.primary_name, patience_s=3 * sentinel.timeout_s
+            ),
+            len(sentinel.nodes),
+            self._wake.set,
+        )
+        self._status = Status(self._me, self._child, self._watch.now)
+        self._endpoint = Endpoint(node.http, self._status.routes())
+
+    def ask_to_stop(self) -> None:
+        """As a signal handler does: only notes it."""
+        self._stopping.set()
+        self._wake.set()
+
+    def run(self) -> int:
+        """Until it is asked to stop, or the server can not be kept up."""
+        directory = self._settings.node.data_dir
+        end_orphan(directory)
+        self._endpoint.start()
+        self._watch.start()
+        restarts: deque[float] = deque(maxlen=MOST_RESTARTS)
+        try:
+            while True:
+                served = self._serve_once(directory)
+                code = self._child.exit_code
+                if code is None or self._stopping.is_set():
+                    return self._stop()
+                now_s = time.monotonic()
+                if not served or (
+                    len(restarts) == MOST_RESTARTS and now_s - restarts[0] < 60
+                ):
+                    _log.error("the server ended", exit_code=code)
+                    return code if code >= 0 else 128 - code
+                restarts.append(now_s)
+                metrics.ACTIONS.labels("restart").inc()
+                _log.warning("restart", reason=f"the server ended with {code}")
+        finally:
+            self._endpoint.close()
+            self._watch.close()
+            self._agents.close()
+
+    # One life of the server
+
+    def _serve_once(self, directory: Path) -> bool:
+        """Until it ends or is to stop. Whether it ever answered."""
+        write_config(directory, data_lines(self._settings, SOCKET))
+        self._status.state = State.BOOTING
+        observer = Observer(lambda: self._connect(None), self._counters, self._wake.set)
+        self._child.start([self._program.path, "server.conf"], directory)
+        self._observer = self._status.observer = observer
+        observer.start()
+        try:
+            verdict = self._boot()
+            if verdict is not None:
+                self._on_duty(verdict)
+        finally:
+            observer.close()
+        return observer.answered
+
+    def _boot(self) -> boot.Verdict | None:
+        """Decides as what to start, and lets others in; None where it ended or is to stop."""
+        said = ""
+        while self._goes_on():
+            own = self._observer.now()
+            if own is None or own.history is None:
+                self._pause()
+                continue
+            words = self._watch.asked_now(timeout_s=1.0)
+            verdict = boot.decide(self._me, own.history, words, self._agents.ask(self._peers))
+            if verdict.step is not boot.Step.WAIT and self._carry_out(verdict):
+                return verdict
+            if verdict.reason != said:
+                _log.warning("boot waits", reason=verdict.reason)
+            said = self._status.reason = verdict.reason
+            self._pause()
+        return None
+
+    def _carry_out(self, verdict: boot.Verdict) -> bool:
+        try:
+            if verdict.primary:
+                self._server.follow(verdict.primary)
+            else:
+                self._server.lead()
+            self._server.open_door()
+        except (RedisError, OSError) as exc:
+            _log.warning("boot waits", reason=f"the server does not do as told: {exc}")
+            return False
+        metrics.ACTIONS.labels(f"boot_{verdict.step}").inc()
+        _log.warning("boot", role=verdict.step, reason=verdict.reason)
+        self._status.state, self._status.reason = State.RUNNING, ""
+        return True
+
+    def _on_duty(self, verdict: boot.Verdict) -> None:
+        duty = Duty(
+            self._me,
+            self._server,
+            peers=self._peers,
+            ask_peers=self._agents.ask,
+            client_of=self._client_of,
+            leads=verdict.step is boot.Step.LEAD,
+        )
+        looked_s = 0.0
+        while self._goes_on():
+            own = self._observer.now()
+            if own is None:
+                self._watch.hurry()
+            elif own.seen_s > looked_s:
+                looked_s = own.seen_s
+                try:
+                    if duty.look(own, self._watch.now()):
+                        self._watch.hurry()
+                except (RedisError, OSError) as exc:
+                    _log.warning("the server does not do as told", reason=str(exc))
+            self._pause()
+
+    def _goes_on(self) -> bool:
+        return not self._stopping.is_set() and not self._child.ended.is_set()
+
+    def _pause(self) -> None:
+        """Until something was seen or asked for; a server that ended is noticed in between."""
+        self._wake.wait(INTERVAL_S)
+        self._wake.clear()
+
+    # The end
+
+    def _stop(self) -> int:
+        """Hand over, leave, stop. Returns the server's exit status."""
+        deadline_s = time.monotonic() + self._settings.node.stop_s
+        was_booting = self._status.state is State.BOOTING
+        self._status.state = State.LEAVING
+        if self._child.exit_code is None and not was_booting:
+            observer = Observer(lambda: self._connect(None), self._counters, self._wake.set)
+            self._observer = self._status.observer = observer
+            observer.start()
+            try:
+                self._hand_over()
+                self._leave(deadline_s - 3)
+            except (RedisError, OSError) as exc:
+                _log.warning("leaves without a word", reason=str(exc))
+            finally:
+                observer.close()
+        return self._child.stop(max(2.0, deadline_s - time.monotonic()))
+
+    def _hand_over(self) -> None:
+        words = self._watch.asked_now(timeout_s=1.0)
+        reason = handover.why_not(self._me, self._look(), words)
+        if reason:
+            _log.info("nothing is handed over", reason=reason)
+            return
+        handover.HandOver(
+            self._server,
+            self._look,
+            self._sentinel_clients.values(),
+            self._settings.store.sentinel.primary_name,
+            self._client_of,
+        ).run()
+
+    def _leave(self, deadline_s: float) -> None:
+        """Stay attached behind a closed door until the Sentinels have voted this node out."""
+        named_by_s = min(deadline_s, time.monotonic() + NAMED_S)
+        while self._watch.now().named == self._me and time.monotonic() < named_by_s:
+            self._watch.hurry()
+            self._pause()
+        if self._watch.now().named in (None, self._me):
+            return
+        self._server.be_promotable(False)
+        self._server.close_door()
+        since = Since()
+        while time.monotonic() < deadline_s and not self._child.ended.is_set():
+            self._watch.hurry()
+            words = self._watch.now()
+            agreed_s = since.held_s("agreed", words.agrees_down(self._me))
+            own = self._observer.now()
+            step, reason = leave.decide(self._me, own, words, agreed_s)
+            if step is leave.Step.GO:
+                _log.info("leaves", reason=reason)
+                return
+            self._pause()
+
+    # Ways to servers
+
+    def _look(self) -> Own:
+        connection = self._connect(1.0)
+        try:
+            return look(connection, self._counters)
+        finally:
+            connection.disconnect()
+
+    def _connect(self, timeout_s: float | None) -> object:
+        path = self._settings.node.data_dir / SOCKET
+        return local_connection(path, self._credentials, timeout_s)
+
+    def _client_of(self, address: Address) -> redis.Redis:
+        return client(address, self._credentials, ASK_S, ASK_S)
+
+

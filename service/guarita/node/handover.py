@@ -1,0 +1,184 @@
+"""A planned switch: writes pause, everybody has everything, a Sentinel promotes, all follow.
+
+Sentinel is asked, and promotes whom it chooses. What takes it a second or more, to see that this
+was done and to tell everybody, is not waited for: the old primary and the other replicas follow
+the new one at once, and services that ask the old one are told where to go.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import redis
+import structlog
+from redis.exceptions import RedisError
+
+from guarita.node import metrics
+from guarita.node.boot import text
+from guarita.node.own import Own
+from guarita.node.peers import Role
+from guarita.node.server import Server
+from guarita.node.words import Words
+from guarita.stores.durability import Address
+
+READY_S = 8.0  # until a Sentinel has heard that a replica is promotable, of a stop that takes 20
+PAUSE_S = 4.0  # the server goes on by itself then, whatever becomes of this agent
+EQUAL_S = 1.0
+PROMOTION_S = 2.5
+POLL_S = 0.01
+
+_log = structlog.get_logger("guarita.node")
+
+
+def why_not(me: Address, own: Own | None, words: Words) -> str | None:
+    """In words, why there is nothing to hand over, or nobody to hand it to."""
+    if own is None:
+        return "its server does not answer"
+    if own.role is not Role.PRIMARY:
+        return "it is a replica"
+    if words.named != me:
+        return "no majority of the Sentinels names it"
+    if words.failover:
+        return "a failover is under way"
+    return None if candidates(own) else "no replica is attached"
+
+
+def candidates(own: Own) -> frozenset[Address]:
+    """The replicas that go on: one that is silent has no part in it."""
+    return frozenset(each.node for each in own.replicas if each.online and each.lag_s < 2)
+
+
+def all_have_all(own: Own, among: Iterable[Address]) -> bool:
+    """Whether each of these replicas has acknowledged all that the primary has."""
+    offsets = {each.node: each.offset for each in own.replicas}
+    return all(offsets.get(node, -1) >= own.offset for node in among)
+
+
+def is_promotable(replica: Mapping[str, str], among: Iterable[Address]) -> bool:
+    """Whether a Sentinel that says this of a replica would promote it."""
+    return (
+        (replica["ip"], int(replica["port"])) in among
+        and replica["flags"] == "slave"
+        and replica["master-link-status"] == "ok"
+        and int(replica["slave-priority"]) > 0
+    )
+
+
+class HandOver:
+    """From this node, which is primary, to whom a Sentinel chooses."""
+
+    def __init__(
+        self,
+        server: Server,
+        look: Callable[[], Own],
+        sentinels: Iterable[redis.Redis],
+        primary_name: str,
+        client_of: Callable[[Address], redis.Redis],
+    ) -> None:
+        self._server = server
+        self._look = look
+        self._sentinels = tuple(sentinels)
+        self._primary_name = primary_name
+        self._client_of = client_of
+
+    def run(self) -> Address | None:
+        """The new primary; None, with the reason in the log, where nothing was handed over.
+
+        Whatever happens on the way, no write is acknowledged that the new primary lacks: this
+        does not rest on the pause.
+        """
+        group = candidates(self._look())
+        sentinel = self._wait_ready(group)
+        if sentinel is None:
+            return self._give_up("no Sentinel has a replica to promote")
+        self._server.pause_writes(PAUSE_S)
+        try:
+            return self._switch(group, sentinel)
+        finally:
+            self._server.resume_writes()
+
+    def _switch(self, group: frozenset[Address], sentinel: redis.Redis) -> Address | None:
+        if not _wait(lambda: all_have_all(self._look(), group), EQUAL_S):
+            return self._give_up("a replica does not get all that was written")
+        try:
+            self._tell_sentinel(sentinel)
+        except RedisError as exc:
+            return self._give_up(f"the Sentinel refuses: {exc}")
+        clients = {node: self._client_of(node) for node in group}
+        promoted: list[Address] = []
+
+        def somebody_leads() -> bool:
+            promoted.extend(node for node, client in clients.items() if _leads(client))
+            return bool(promoted)
+
+        if not _wait(somebody_leads, PROMOTION_S):
+            return self._give_up("no replica was promoted")
+        self._follow(promoted[0], clients)
+        return promoted[0]
+
+    def _follow(self, primary: Address, clients: Mapping[Address, redis.Redis]) -> None:
+        for node, client in clients.items():
+            if node != primary:
+                try:
+                    client.execute_command("REPLICAOF", *primary)  # type: ignore[no-untyped-call]
+                except RedisError as exc:  # its own agent and Sentinel do it later
+                    _log.warning("a replica does not follow yet", node=text(node), reason=str(exc))
+        self._server.follow(primary)
+        metrics.ACTIONS.labels("hand_over").inc()
+        _log.info("handed over", primary=text(primary), reason="this node is to stop")
+
+    def _wait_ready(self, group: frozenset[Address]) -> redis.Redis | None:
+        """A Sentinel that would promote one of them; it learns of a new priority from INFO."""
+        ready: list[redis.Redis] = []
+
+        def found() -> bool:
+            ready.extend(each for each in self._sentinels if self._would_promote(each, group))
+            return bool(ready)
+
+        _wait(found, READY_S, pause_s=0.1)
+        return ready[0] if ready else None
+
+    def _would_promote(self, sentinel: redis.Redis, group: frozenset[Address]) -> bool:
+        try:
+            replicas = self._ask(sentinel, "REPLICAS")
+        except RedisError:
+            return False
+        return any(is_promotable(_fields(each), group) for each in replicas)
+
+    def _tell_sentinel(self, sentinel: redis.Redis) -> None:
+        self._ask(sentinel, "FAILOVER")
+
+    def _ask(self, sentinel: redis.Redis, word: str) -> Any:
+        return sentinel.execute_command(  # type: ignore[no-untyped-call]
+            "SENTINEL", word, self._primary_name
+        )
+
+    def _give_up(self, reason: str) -> None:
+        metrics.ACTIONS.labels("hand_over_failed").inc()
+        _log.warning("not handed over", reason=reason)
+
+
+def _leads(client: redis.Redis) -> bool:
+    try:
+        role: Any = client.execute_command("ROLE")  # type: ignore[no-untyped-call]
+    except RedisError:
+        return False
+    return bool(role[0] == b"master")
+
+
+def _fields(flat: list[bytes]) -> dict[str, str]:
+    words = [word.decode() for word in flat]
+    return dict(zip(words[::2], words[1::2], strict=True))
+
+
+def _wait(done: Callable[[], bool], timeout_s: float, *, pause_s: float = POLL_S) -> bool:
+    end_s = time.monotonic() + timeout_s
+    while not done():
+        if time.monotonic() >= end_s:
+            return False
+        time.sleep(pause_s)
+    return True
+
+

@@ -1,0 +1,37 @@
+"""When a replica that is to stop may go: the decision.
+
+A replica that just stops is required until two Sentinels have reported it down for 2 s, and writes
+stand still meanwhile. So it closes its door to the Sentinels first, stays attached and has every
+write until they have voted it out, and then goes: nobody waits for it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from guarita.node.own import Own
+from guarita.node.peers import Role
+from guarita.node.words import Words
+from guarita.stores.durability import APART_S, Address
+from guarita.stores.discovery import STEADY_INTERVAL_S
+
+# Two readings of a service that looks once a second, and the time that its last one may take.
+VOTED_OUT_S = APART_S + STEADY_INTERVAL_S + 0.6
+
+
+class Step(StrEnum):
+    STAY = "stay"
+    GO = "go"
+
+
+def decide(me: Address, own: Own | None, words: Words, agreed_s: float) -> tuple[Step, str]:
+    """Whether to go on staying attached. `agreed_s`: for how long the Sentinels have agreed."""
+    if own is None or own.role is Role.PRIMARY or not own.link_up:
+        return Step.GO, "it is attached to no primary"
+    if words.named is None:
+        return Step.GO, "no majority of the Sentinels answers"
+    if not words.agrees_down(me):
+        return Step.STAY, "the Sentinels have not noticed yet"
+    if agreed_s < VOTED_OUT_S:
+        return Step.STAY, "the services have not seen that yet"
+    return Step.GO, "the Sentinels have voted it out"

@@ -1,0 +1,82 @@
+"""What the agent of a data node answers over HTTP: to probes, load balancers and its peers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from guarita.node import metrics
+from guarita.node.child import Child
+from guarita.node.endpoint import Answer
+from guarita.node.own import Observer, Own
+from guarita.node.peers import PeerState, Role, State
+from guarita.node.words import Words
+from guarita.stores.durability import Address
+
+
+class Status:
+    """The node as it is now; the agent keeps `state`, `reason` and `observer` up to date."""
+
+    def __init__(self, me: Address, child: Child, words: Callable[[], Words]) -> None:
+        self._me = me
+        self._child = child
+        self._words = words
+        self.state = State.BOOTING
+        self.reason = ""
+        """Why it waits, while it boots."""
+        self.observer: Observer | None = None
+
+    def routes(self) -> Mapping[str, Callable[[], Answer]]:
+        return {
+            "/livez": self._live,
+            "/readyz": self._ready,
+            "/role": self._role,
+            "/node": self._node,
+            "/metrics": metrics.answer,
+        }
+
+    def _own(self) -> Own | None:
+        return self.observer.now() if self.observer else None
+
+    def _live(self) -> Answer:
+        """A server that loads its data, or waits for a word, is alive."""
+        alive = self._child.pid is not None and self._child.exit_code is None
+        return _said(alive, "alive", "the server does not run")
+
+    def _ready(self) -> Answer:
+        reason = self._why_not_ready()
+        return _said(reason is None, "ready", reason or "")
+
+    def _why_not_ready(self) -> str | None:
+        own = self._own()
+        if own is None:
+            return "the server does not answer"
+        if own.history is None:
+            return "the server loads its data"
+        if self.state is not State.RUNNING:
+            return f"{self.state}: {self.reason}" if self.reason else str(self.state)
+        if own.role is Role.REPLICA and not own.link_up:
+            return "the link to its primary is down"
+        return None
+
+    def _role(self) -> Answer:
+        """200 on the primary only: for load balancers."""
+        own = self._own()
+        leads = (
+            own is not None
+            and own.role is Role.PRIMARY
+            and self.state is not State.BOOTING
+            and self._words().named in (None, self._me)
+        )
+        return _said(leads, Role.PRIMARY, own.role if own else "unknown")
+
+    def _node(self) -> Answer:
+        """For the other agents."""
+        own = self._own()
+        if own is None:
+            return _said(False, "", "the server does not answer")
+        state = PeerState(self._me, self.state, own.role, own.history)
+        return Answer(200, state.as_json(), "application/json")
+
+
+def _said(good: bool, yes: str, no: str) -> Answer:
+    return Answer(200 if good else 503, f"{yes if good else no}\n".encode(), "text/plain")
