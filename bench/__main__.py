@@ -18,8 +18,9 @@ from bench.course import Cell, Course, Runner
 from bench.install import NotInstalled, install
 from bench.load import NoLoad, find_wrk
 from bench.results import BASE_CONNECTIONS, Entry, Results
+from guarita import processes
 from guarita.errors import TopologyError
-from guarita.topology.local import LocalSentinel, processes
+from guarita.topology.local import LocalSentinel
 
 INSTALLED = facts.ROOT / ".cache/bench"
 WARM_UP_S = 1

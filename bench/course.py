@@ -16,7 +16,8 @@ from bench.facts import ROOT
 from bench.load import Answer, NoLoad, Request, send
 from bench.processes import cpu_s
 from bench.store import Primary, bytes_per_record
-from guarita.topology.local import LocalSentinel, ports, processes
+from guarita import processes
+from guarita.topology.local import LocalSentinel, ports
 
 SESSIONS = 100  # that are asked for in turn by verify
 MEMORY_RECORDS = 200_000

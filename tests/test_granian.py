@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from guarita.processes import wait_until
 from guarita.topology.local.ports import free_ports
-from guarita.topology.local.processes import wait_until
 from serving import MEMORY, Running, serving, start
 
 granian = pytest.importorskip(

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from guarita.errors import ServerMissing, TopologyError
+from guarita.processes import wait_until
 from guarita.server.address import check_address
 from guarita.topology.local import LocalStandalone
 from guarita.topology.local.ports import free_ports
-from guarita.topology.local.processes import wait_until
 from serving import MEMORY, SERVERS, Running, serving, start
 
 UNKNOWN_ID = "11111111-2222-4333-8444-555555555555"

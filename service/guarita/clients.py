@@ -102,7 +102,7 @@ def _connection_class(credentials: Credentials) -> tuple[type[redis.Connection],
 
 
 def _signs_in(credentials: Credentials) -> bool:
-    return bool(credentials.username or credentials.password or credentials.password_file)
+    return bool(credentials.username) or credentials.is_set
 
 
 def _path(path: Path | None) -> str | None:

@@ -226,7 +226,8 @@ def _json_line(value: object, **options: Any) -> str:
 
 def secrets_of(settings: Settings) -> list[str]:
     """Every secret in the settings, those in files included."""
-    credentials = (settings.store.data, settings.store.sentinel)
+    users = settings.node.users.by_role().values()
+    credentials = (settings.store.data, settings.store.sentinel, *users)
     files = [settings.security.current_secret(), *(one.current_password() for one in credentials)]
     return [*_secrets_in(settings), *(secret for secret in files if secret)]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from guarita.errors import ServerMissing
+from guarita.servers import find_server
 from guarita.topology.local import LocalSentinel
-from guarita.topology.local.servers import find_server
 
 from browser.chromium import Cookies, chromium
 from browser.pages import HostPage

@@ -17,10 +17,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from guarita import processes
 from guarita.errors import ServerMissing
-from guarita.topology.local import Condition, LocalStandalone, ports, processes
-from guarita.topology.local.processes import Identity
-from guarita.topology.local.servers import find_server
+from guarita.processes import Identity
+from guarita.servers import find_server
+from guarita.topology.local import Condition, LocalStandalone, ports
 from guarita.topology.local.state import State
 
 GUARITA = [sys.executable, "-m", "guarita"]

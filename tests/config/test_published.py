@@ -33,7 +33,7 @@ def files_named_in(settings: Any) -> list[str]:
 
 
 def test_there_is_an_example_for_each_way_to_run() -> None:
-    stems = {"cluster", "memory", "regions", "sentinel", "sentinel-tls", "standalone"}
+    stems = {"cluster", "memory", "node", "regions", "sentinel", "sentinel-tls", "standalone"}
     assert {example.stem for example in EXAMPLES} == stems
 
 

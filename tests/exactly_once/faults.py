@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import redis
 
 from guarita.errors import TopologyError
+from guarita.processes import wait_until
 from guarita.topology.local import Node
-from guarita.topology.local.processes import wait_until
 
 from . import cuts
 from .rivals import SERVICES

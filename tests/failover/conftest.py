@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from guarita.errors import ServerMissing
+from guarita.processes import wait_until
 from guarita.topology.local import LocalSentinel
 from guarita.topology.local.application import Application
 from guarita.topology.local.ports import free_ports
-from guarita.topology.local.processes import wait_until
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from guarita.topology.local.processes import wait_until
+from guarita.processes import wait_until
 
 
 @dataclass(frozen=True, slots=True)

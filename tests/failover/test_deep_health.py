@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from guarita.topology.local.processes import wait_until
+from guarita.processes import wait_until
 
 from .load import call
 

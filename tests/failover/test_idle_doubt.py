@@ -5,8 +5,8 @@ from __future__ import annotations
 import http.client
 import time
 
+from guarita.processes import wait_until
 from guarita.topology.local import LocalSentinel
-from guarita.topology.local.processes import wait_until
 
 WORKERS = 2
 QUESTIONS = 3  # commands to a Sentinel each time that a process looks

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
+from guarita.processes import wait_until
 from guarita.topology.local import LocalSentinel, Node
-from guarita.topology.local.processes import wait_until
 
 from .load import Load, call
 

@@ -19,9 +19,9 @@ from cryptography.x509.oid import NameOID
 from guarita.config import Settings
 from guarita.deadline import Deadline
 from guarita.errors import ServerMissing, StoreUnavailable
+from guarita.servers import find_server
 from guarita.stores.base import Redeemed
 from guarita.topology.local.ports import answers, free_ports
-from guarita.topology.local.servers import find_server
 
 from .test_contract import create, eventually, redeem
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from guarita.errors import ServerMissing
-from guarita.topology.local.servers import Server, find_server
+from guarita.servers import Server, find_server
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from guarita import processes
 from guarita.errors import TopologyError
+from guarita.servers import Server
 from guarita.topology.local import (
     Condition,
     Installation,
@@ -20,9 +22,7 @@ from guarita.topology.local import (
     LocalStandalone,
     Node,
     ports,
-    processes,
 )
-from guarita.topology.local.servers import Server
 
 pytestmark = pytest.mark.usefixtures("server")
 

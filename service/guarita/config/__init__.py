@@ -5,6 +5,8 @@ Nothing else in Guarita reads the environment.
 
 from guarita.config.addresses import Address
 from guarita.config.loading import Loaded, load, load_with_origins
+from guarita.config.node import NodeSettings, NodeUser, NodeUsers
+from guarita.config.node_rules import check_data_node, check_sentinel
 from guarita.config.settings import (
     DemoSettings,
     Level,
@@ -39,6 +41,9 @@ __all__ = [
     "Level",
     "Loaded",
     "LogSettings",
+    "NodeSettings",
+    "NodeUser",
+    "NodeUsers",
     "Peer",
     "RegionSettings",
     "SecuritySettings",
@@ -51,6 +56,8 @@ __all__ = [
     "Tenant",
     "TlsSettings",
     "Topology",
+    "check_data_node",
+    "check_sentinel",
     "load",
     "load_with_origins",
 ]

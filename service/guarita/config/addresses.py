@@ -180,20 +180,27 @@ def _network(text: str) -> str:
     raise ValueError(f"has bits set outside its mask: write {network}")
 
 
+def _listen(text: str) -> str:
+    return str(Address.parse(text))
+
+
+def _interface(text: str) -> str:
+    if text not in ("*", "-::*") and not _is_ip(text.removeprefix("-")):
+        raise ValueError("not an address, and not * for all of IPv4 or -::* for all of IPv6")
+    return text
+
+
 Port = Annotated[int, BeforeValidator(no_bool), AfterValidator(_port)]
 Host = Annotated[str, AfterValidator(_host)]
-Addresses = Annotated[
-    tuple[
-        Annotated[
-            Address,
-            PlainValidator(Address.parse),
-            PlainSerializer(str),
-            WithJsonSchema({"type": "string", "examples": ["redis-1:6379"]}),
-        ],
-        ...,
-    ],
-    AfterValidator(_addresses),
+HostPort = Annotated[
+    Address,
+    PlainValidator(Address.parse),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "examples": ["redis-1:6379"]}),
 ]
+Addresses = Annotated[tuple[HostPort, ...], AfterValidator(_addresses)]
+Listen = Annotated[str, AfterValidator(_listen)]
+Interface = Annotated[str, AfterValidator(_interface)]
 Bind = Annotated[str, AfterValidator(_bind)]
 Network = Annotated[str, AfterValidator(_network)]
 Origin = Annotated[str, AfterValidator(_origin)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from guarita.config.node_rules import NODE_RULES
 from guarita.config.values import MIN_SECRET_CHARACTERS
 
 if TYPE_CHECKING:
@@ -243,4 +244,5 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("security.tenants",), _tenants_are_told_apart),
     (("region.name", "region.peers"), _region_is_not_its_own_peer),
     (("logs.file", "logs.security_file"), _logs_are_two_files),
+    *NODE_RULES,
 )

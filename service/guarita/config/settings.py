@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic import ModelWrapValidatorHandler as Handler
 
 from guarita.config.addresses import Bind, Network, Origin, Url, is_loopback
+from guarita.config.node import NodeSettings
 from guarita.config.rules import broken_rules, without_all
 from guarita.config.store import Section, StoreSettings
 from guarita.config.values import (
@@ -180,6 +181,7 @@ class Settings(Section):
     sessions: SessionSettings = Field(default_factory=SessionSettings)
     security: SecuritySettings = Field(default_factory=SecuritySettings)
     region: RegionSettings = Field(default_factory=RegionSettings)
+    node: NodeSettings = Field(default_factory=NodeSettings)
     logs: LogSettings = Field(default_factory=LogSettings)
     demo: DemoSettings = Field(default_factory=DemoSettings)
 

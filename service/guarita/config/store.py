@@ -69,22 +69,32 @@ class TlsSettings(Section):
     """Whether the certificate must name the host that was dialled."""
 
 
-class Credentials(Section):
-    """Who Guarita is to a server, and how the connection is protected."""
+class Password(Section):
+    """A password, in the settings or in a file."""
 
-    username: str | None = Field(None, min_length=1)
-    """ACL user; without it, the default user."""
     password: SecretStr | None = Field(None, min_length=1)
     """Password; better in `password_file` or in the environment than in this file."""
     password_file: SecretFile | None = None
     """File that holds the password in its only line; read again for each new client."""
-    tls: TlsSettings = Field(default_factory=TlsSettings)
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is a password."""
+        return self.password is not None or self.password_file is not None
 
     def current_password(self) -> str | None:
         """The password, from the file as it is now. Raises `ValueError` if that is gone."""
         if self.password_file is not None:
             return read_secret_file(self.password_file)
         return self.password.get_secret_value() if self.password is not None else None
+
+
+class Credentials(Password):
+    """Who Guarita is to a server, and how the connection is protected."""
+
+    username: str | None = Field(None, min_length=1)
+    """ACL user; without it, the default user."""
+    tls: TlsSettings = Field(default_factory=TlsSettings)
 
 
 class StandaloneSettings(Section):

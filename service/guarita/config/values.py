@@ -89,6 +89,12 @@ def _output(path: Path) -> Path:
     return path
 
 
+def _directory(path: Path) -> Path:
+    if path.exists() and not path.is_dir():
+        raise ValueError("is a file; name a directory")
+    return path
+
+
 def read_secret_file(path: Path) -> str:
     """The text of a file without its last line end. Raises `ValueError`, which never quotes it."""
     try:
@@ -140,3 +146,4 @@ LowerCase = BeforeValidator(_lower)
 InputFile = Annotated[Path, AfterValidator(_in_working_directory), AfterValidator(_readable)]
 SecretFile = Annotated[Path, AfterValidator(_in_working_directory), AfterValidator(_holds_secret)]
 OutputFile = Annotated[Path, AfterValidator(_in_working_directory), AfterValidator(_output)]
+Directory = Annotated[Path, AfterValidator(_in_working_directory), AfterValidator(_directory)]

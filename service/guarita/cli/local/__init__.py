@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 
+from guarita import processes
 from guarita.cli.local.place import BASE_PORT, Place, StoreKind, is_supervised
 from guarita.cli.local.run import claim, run, say, start, stop, welcome
 from guarita.cli.local.status import inspect
 from guarita.errors import TopologyError
-from guarita.topology.local import Condition, processes
+from guarita.topology.local import Condition
 from guarita.topology.local.application import Application
 
 F = TypeVar("F", bound=Callable[..., Any])

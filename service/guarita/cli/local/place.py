@@ -7,8 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from guarita.errors import TopologyError
+from guarita.processes import Condition, condition
 from guarita.topology.local import Installation, LocalCluster, LocalSentinel, LocalStandalone
-from guarita.topology.local.processes import Condition, condition
 from guarita.topology.local.state import State, StateFile
 
 BASE_PORT = 17_000

@@ -13,10 +13,10 @@ from types import FrameType
 from rich.console import Console
 from rich.text import Text
 
+from guarita import processes
 from guarita.cli.local.place import Place, StoreKind, is_supervised
 from guarita.cli.local.watch import Watch
 from guarita.errors import TopologyError
-from guarita.topology.local import processes
 from guarita.topology.local.application import Application
 
 READY_WITHIN_S = 60.0

@@ -11,8 +11,8 @@ from rich import box
 from rich.table import Table
 
 from guarita.cli.local.place import Place, StoreKind, is_supervised
+from guarita.processes import condition
 from guarita.topology.local import Condition, Installation, LocalSentinel, Node
-from guarita.topology.local.processes import condition
 from guarita.topology.local.state import Running, State
 
 _ROLES = {"master": "primary", "slave": "replica"}

@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 import yaml
 
+from guarita import processes
 from guarita.errors import TopologyError
-from guarita.topology.local import ports, processes
+from guarita.processes import Condition
+from guarita.topology.local import ports
 from guarita.topology.local.installation import Installation
-from guarita.topology.local.processes import Condition
 from guarita.topology.local.sentinel import PRIMARY_NAME
 from guarita.topology.local.state import Kind, Running, StateFile, unwritable
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import redis
 
+from guarita import processes
 from guarita.errors import TopologyError
-from guarita.topology.local import processes
 from guarita.topology.local.installation import Installation
 from guarita.topology.local.nodes import Node
 

@@ -17,11 +17,12 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from guarita import processes
 from guarita.errors import TopologyError
-from guarita.topology.local import ports, processes
+from guarita.processes import Condition
+from guarita.topology.local import ports
 from guarita.topology.local.launch import Launcher, PortTaken
 from guarita.topology.local.nodes import Node, NodeKind
-from guarita.topology.local.processes import Condition
 from guarita.topology.local.state import State, StateFile, unwritable
 
 _PORT_DRAWS = 5

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from guarita import processes
 from guarita.errors import TopologyError
-from guarita.topology.local import ports, processes
+from guarita.processes import Condition
+from guarita.servers import Server, find_server
+from guarita.topology.local import ports
 from guarita.topology.local.nodes import Node
-from guarita.topology.local.processes import Condition
-from guarita.topology.local.servers import Server, find_server
 from guarita.topology.local.state import Running, StateFile, unwritable
 
 _BIND_FAILURES = ("Address already in use", "Failed listening on port", "Could not create server")

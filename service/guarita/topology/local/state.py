@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from guarita.errors import TopologyError
-from guarita.topology.local.processes import Identity
+from guarita.processes import Identity
 
 Kind = Literal["data", "sentinel", "service", "demo"]
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from guarita import servers
 from guarita.errors import ServerMissing
-from guarita.topology.local import servers
-from guarita.topology.local.servers import find_server
+from guarita.servers import find_server
 
 REDIS = "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=0"
 VALKEY = "Valkey server v=8.1.1 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=0"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from guarita.topology.local import processes
-from guarita.topology.local.processes import Condition, Identity
+from guarita import processes
+from guarita.processes import Condition, Identity
 
 Sleeper = Callable[..., Identity]
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); "

@@ -1,0 +1,153 @@
+"""The server as our child process, and what it logs as events of ours."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+import structlog
+
+from guarita import processes
+from guarita.errors import TopologyError
+from guarita.processes import Condition, Identity
+
+PID_FILE = "server.pid"
+
+_log = structlog.get_logger("guarita.node.server")
+
+# Pid, role letter, date, mark of the level, text.
+_LINE = re.compile(r"\d+:([A-Z]) \d+ \w+ \d+ [\d:.]+ ([.\-*#]) (.*)")
+_SIGNAL = re.compile(r"\d+:signal-handler \(\d+\) (.*)")
+_ROLES = {"M": "primary", "S": "replica", "X": "sentinel", "C": "child"}
+
+
+class Child:
+    """One server process. It lives in our session and process group.
+
+    Its output is read all the time: a server that logs into a full pipe would stand still.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.ended = threading.Event()
+        """Set once it has ended; made anew by `start`."""
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self, argv: Sequence[str], directory: Path) -> None:
+        """Start it in this directory. Raises `TopologyError` if the program cannot be run."""
+        try:
+            process = subprocess.Popen(  # noqa: S603
+                argv,
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                bufsize=1,
+                umask=0o077,  # its data, and its configuration when it rewrites that
+            )
+            (directory / PID_FILE).write_text(_noted(processes.identify(process.pid)))
+        except (OSError, ProcessLookupError) as exc:
+            raise TopologyError(f"{argv[0]} cannot be started: {exc}") from exc
+        self._process, self.ended = process, threading.Event()
+        threading.Thread(
+            target=self._follow,
+            args=(process, self.ended),
+            name=f"guarita-{self.name}",
+            daemon=True,
+        ).start()
+
+    @property
+    def pid(self) -> int | None:
+        """Its pid while it runs."""
+        if self._process is None or self._process.poll() is not None:
+            return None
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended; negative: by this signal. None while it runs or was never started."""
+        return self._process.poll() if self._process is not None else None
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal; nothing happens where it has ended."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def stop(self, timeout_s: float) -> int:
+        """SIGTERM (heard also when it is paused), SIGKILL after `timeout_s`; its exit code."""
+        process = self._process
+        if process is None:
+            return 0
+        self.send(signal.SIGTERM)
+        self.send(signal.SIGCONT)
+        try:
+            return process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+    def _follow(self, process: subprocess.Popen[str], ended: threading.Event) -> None:
+        """What the server forks holds the pipe too and may outlive it: so two threads."""
+        output = process.stdout
+        if output is not None:
+            threading.Thread(target=_forward, args=(output,), daemon=True).start()
+        process.wait()
+        ended.set()
+
+
+def end_orphan(directory: Path, timeout_s: float = 5.0) -> bool:
+    """End a server that an agent which was killed has left in this directory; whether one was.
+
+    It is asked, and killed after `timeout_s`. It is known by pid and start time, so no
+    other process is ever taken for it.
+    """
+    try:
+        identity = _read_note((directory / PID_FILE).read_text())
+    except (OSError, ValueError):
+        return False
+    if processes.condition(identity) is Condition.DEAD:
+        return False
+    processes.stop([identity], timeout_s=timeout_s)
+    return True
+
+
+def _noted(identity: Identity) -> str:
+    return f"{identity.pid} {identity.started}\n"
+
+
+def _read_note(text: str) -> Identity:
+    pid, _, started = text.strip().partition(" ")
+    return Identity(int(pid), started)
+
+
+def _forward(output: IO[str]) -> None:
+    with output:
+        for line in output:
+            _tell(line.rstrip("\n"))
+
+
+def _tell(line: str) -> None:
+    found = _LINE.fullmatch(line)
+    if heard := _SIGNAL.fullmatch(line):
+        _log.info(heard[1])
+        return
+    if found is None:
+        if line.strip():
+            _log.warning(line.strip())
+        return
+    letter, mark, text = found.groups()
+    role = _ROLES.get(letter, letter)
+    match mark:
+        case "#":
+            _log.warning(text, role=role)
+        case "*":
+            _log.info(text, role=role)
+        case _:
+            _log.debug(text, role=role)

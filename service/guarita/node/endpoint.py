@@ -1,0 +1,120 @@
+"""The agent's HTTP endpoint: a few GET routes for probes, Prometheus and the other agents."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+import structlog
+
+from guarita.config import Address
+from guarita.errors import TopologyError
+
+TIMEOUT_S = 3.0  # for a request to arrive, and for each write of its answer
+
+_log = structlog.get_logger("guarita.node")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    body: bytes
+    content_type: str = "text/plain; charset=utf-8"
+
+    @classmethod
+    def text(cls, status: int, line: str) -> Answer:
+        """One line of text."""
+        return cls(status, f"{line}\n".encode())
+
+
+Routes = Mapping[str, Callable[[], Answer]]
+
+
+class Endpoint:
+    """Answers GET and HEAD, each request in a thread of its own, while it is started.
+
+    A route is called in that thread; when it raises, the answer is 500 and the log has it.
+    """
+
+    def __init__(self, bind: str, routes: Routes) -> None:
+        """`bind` is `host:port`, an IPv6 address in brackets."""
+        self._bind = bind
+        self._routes = routes
+        self._server: ThreadingHTTPServer | None = None
+
+    def start(self) -> None:
+        """Listen. Raises `TopologyError` when nothing can listen there."""
+        address = Address.parse(self._bind)
+        try:
+            found = socket.getaddrinfo(
+                address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+            self._server = _server(found[0], found[4][:2], _handler(self._routes))
+        except OSError as exc:
+            raise TopologyError(
+                f"node.http: {self._bind}: cannot be listened at: {exc.strerror}"
+            ) from exc
+        threading.Thread(
+            target=self._server.serve_forever, args=(0.1,), name="guarita-http", daemon=True
+        ).start()
+
+    def close(self) -> None:
+        """Listen no more."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+
+def _server(
+    family: int, where: tuple[object, ...], handler: type[BaseHTTPRequestHandler]
+) -> ThreadingHTTPServer:
+    class Server(ThreadingHTTPServer):
+        address_family = family
+        daemon_threads = True
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A caller that hangs up is no news."""
+
+    host, port = where
+    return Server((str(host), int(str(port))), handler)
+
+
+def _handler(routes: Routes) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = TIMEOUT_S
+        server_version = "guarita"
+        sys_version = ""
+
+        def do_GET(self) -> None:
+            answer = _answer(routes, urlsplit(self.path).path)
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.content_type)
+            self.send_header("Content-Length", str(len(answer.body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(answer.body)
+
+        do_HEAD = do_GET  # noqa: N815 - http.server's name
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Probes come every second: no line for each."""
+
+    return Handler
+
+
+def _answer(routes: Routes, path: str) -> Answer:
+    route = routes.get(path)
+    if route is None:
+        return Answer.text(404, f"there are {', '.join(sorted(routes))}")
+    try:
+        return route()
+    except Exception:  # noqa: BLE001 - the caller gets an answer, the log the reason
+        _log.exception("a route failed", route=path)
+        return Answer.text(500, "the agent failed to answer: its log says why")
