@@ -49,9 +49,7 @@ def pool(
     )
 
 
-def local_connection(
-    path: Path, credentials: Credentials, io_timeout_s: float | None
-) -> Any:
+def local_connection(path: Path, credentials: Credentials, io_timeout_s: float | None) -> Any:
     """One connection to the server that listens at this Unix socket; None: answers may take long.
 
     A path that is not absolute may be longer than the system's limit for such paths (100 bytes).

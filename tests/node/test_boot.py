@@ -8,7 +8,7 @@ import pytest
 
 from guarita.node.boot import Step, decide
 
-from .facts import A, B, ME, history, peer, says, words
+from .facts import ME, A, B, history, peer, says, words
 
 ALL_KNOWN = {A: peer(A), B: peer(B)}
 
@@ -54,7 +54,9 @@ def test_it_waits_for_a_failover_that_is_under_way_or_has_chosen_it():
 def test_every_combination_leads_only_where_all_is_known_and_nobody_has_more():
     for named in product([None, ME, A], repeat=3):
         heard = [each for each in named if each]
-        for first, second in product([None, peer(A, None), peer(A, 9), peer(A, 10), peer(A, 11)], repeat=2):
+        for first, second in product(
+            [None, peer(A, None), peer(A, 9), peer(A, 10), peer(A, 11)], repeat=2
+        ):
             verdict = decide(ME, history(10), words(*heard), {A: first, B: second})
             may_lead = all(p and p.history and p.history.tallied <= 10 for p in (first, second))
             if heard.count(A) >= 2:

@@ -10,8 +10,7 @@ from guarita.node.peers import PeerState, Role, State
 from guarita.node.server import _ids_of
 from guarita.stores.guard import History
 
-from .facts import A, B, ME, own, peer, says, words
-
+from .facts import ME, A, B, own, peer, says, words
 
 # Cutting off
 
@@ -143,13 +142,18 @@ def test_all_must_have_all_before_anybody_is_promoted():
 
 def test_a_sentinel_must_see_the_replica_well_and_promotable():
     good = {
-        "ip": "n2", "port": "2", "flags": "slave", "master-link-status": "ok",
+        "ip": "n2",
+        "port": "2",
+        "flags": "slave",
+        "master-link-status": "ok",
         "slave-priority": "100",
     }
     assert handover.is_promotable(good, {A})
     assert not handover.is_promotable(good, {B})
     for change in (
-        {"flags": "slave,s_down"}, {"master-link-status": "err"}, {"slave-priority": "0"},
+        {"flags": "slave,s_down"},
+        {"master-link-status": "err"},
+        {"slave-priority": "0"},
     ):
         assert not handover.is_promotable({**good, **change}, {A})
 
@@ -180,4 +184,3 @@ def test_the_servers_words_are_read():
 def test_what_an_agent_tells_its_peers_is_read_as_it_was_meant(tallied):
     state = peer(A, tallied, Role.PRIMARY, State.LEAVING)
     assert PeerState.from_json(state.as_json()) == state
-

@@ -9,7 +9,7 @@ import pytest
 from guarita.node.peers import Role
 from guarita.node.rejoin import ASTRAY_S, PROMOTED_S, UNLINKED_S, Standing, decide
 
-from .facts import A, B, ME, own, says, words
+from .facts import ME, A, B, own, says, words
 
 NAMED = Standing(was_named=True)
 PROMOTED = Standing(was_named=False, unnamed_s=1.0)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
 from collections import deque
 from pathlib import Path
+from typing import Any, cast
 
 import redis
 import structlog
@@ -14,11 +16,11 @@ from redis.exceptions import RedisError
 
 from guarita import logs
 from guarita.clients import client, local_connection
-from guarita.config import Credentials, Settings
-from guarita.errors import ConfigError
+from guarita.config import Address as ConfigAddress
+from guarita.config import Credentials, Settings, check_data_node
 from guarita.node import boot, handover, leave, metrics
 from guarita.node.child import Child, end_orphan
-from guarita.node.conf import data_lines, write_config
+from guarita.node.conf import data_lines, write_file
 from guarita.node.duty import Duty, Since
 from guarita.node.endpoint import Endpoint
 from guarita.node.own import INTERVAL_S, Observer, Own, look
@@ -54,28 +56,29 @@ class Agent:
     """One data node."""
 
     def __init__(self, settings: Settings) -> None:
+        check_data_node(settings)
         node = settings.node
-        if node.announce is None:
-            raise ConfigError(["node.announce: `guarita node` needs the host:port of this node"])
+        announce = cast("ConfigAddress", node.announce)
         logs.configure(settings)
         self._settings = settings
         self._program = find_server(None if node.server == "auto" else node.server)
-        self._me: Address = (node.announce.host, node.announce.port)
+        self._me: Address = (announce.host, announce.port)
         self._peers = frozenset((p.host, p.port) for p in node.peers) - {self._me}
         self._counters = KeyNames(
             settings.sessions.key_prefix, settings.sessions.stats_key
         ).counters("")
-        self._credentials: Credentials = node.agent_credentials(settings.store.data)
+        self._credentials: Credentials = _agent_user(settings)
         self._child = Child("data")
         self._server = Server(
             lambda: self._connect(1.0),
             port=self._me[1],
             priority=node.priority,
-            tls=node.tls.enabled,
+            tls=node.tls.cert_file is not None,
         )
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._agents = Agents(node.agent_addresses(), timeout_s=ASK_S)
+        agents = [(each.host, each.port) for each in node.other_agents]
+        self._agents = Agents(agents, timeout_s=ASK_S)
         sentinel = settings.store.sentinel
         self._sentinel_clients = {
             (each.host, each.port): client(
@@ -100,8 +103,11 @@ class Agent:
 
     def run(self) -> int:
         """Until it is asked to stop, or the server can not be kept up."""
-        directory = self._settings.node.data_dir
-        end_orphan(directory)
+        directory = self._settings.node.data_dir.absolute()
+        directory.mkdir(parents=True, exist_ok=True)
+        os.chdir(directory)  # so that the socket's path is short enough for the system
+        if end_orphan(directory):
+            _log.warning("ended a server that another agent had left here")
         self._endpoint.start()
         self._watch.start()
         restarts: deque[float] = deque(maxlen=MOST_RESTARTS)
@@ -112,9 +118,7 @@ class Agent:
                 if code is None or self._stopping.is_set():
                     return self._stop()
                 now_s = time.monotonic()
-                if not served or (
-                    len(restarts) == MOST_RESTARTS and now_s - restarts[0] < 60
-                ):
+                if not served or (len(restarts) == MOST_RESTARTS and now_s - restarts[0] < 60):
                     _log.error("the server ended", exit_code=code)
                     return code if code >= 0 else 128 - code
                 restarts.append(now_s)
@@ -129,7 +133,7 @@ class Agent:
 
     def _serve_once(self, directory: Path) -> bool:
         """Until it ends or is to stop. Whether it ever answered."""
-        write_config(directory, data_lines(self._settings, SOCKET))
+        write_file(directory / "server.conf", data_lines(self._settings, SOCKET))
         self._status.state = State.BOOTING
         observer = Observer(lambda: self._connect(None), self._counters, self._wake.set)
         self._child.start([self._program.path, "server.conf"], directory)
@@ -272,11 +276,23 @@ class Agent:
         finally:
             connection.disconnect()
 
-    def _connect(self, timeout_s: float | None) -> object:
-        path = self._settings.node.data_dir / SOCKET
-        return local_connection(path, self._credentials, timeout_s)
+    def _connect(self, timeout_s: float | None) -> Any:
+        return local_connection(SOCKET, self._credentials, timeout_s)
 
     def _client_of(self, address: Address) -> redis.Redis:
         return client(address, self._credentials, ASK_S, ASK_S)
 
 
+def _agent_user(settings: Settings) -> Credentials:
+    """Who the agent is to data nodes."""
+    data = settings.store.data
+    user = settings.node.users.by_role().get("agent")
+    if user is None:
+        return data
+    return data.model_copy(
+        update={
+            "username": user.username,
+            "password": user.password,
+            "password_file": user.password_file,
+        }
+    )

@@ -75,9 +75,7 @@ class Duty:
         Raises `RedisError` or `OSError` where the server does not do as told.
         """
         self._note_role(own)
-        self._was_named = own.role is Role.PRIMARY and (
-            self._was_named or words.named == self._me
-        )
+        self._was_named = own.role is Role.PRIMARY and (self._was_named or words.named == self._me)
         if not (self._rejoin(own, words) or self._heal(own, words)):
             self._mind_priority(own)
             self._cut_silent(own)

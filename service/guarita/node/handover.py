@@ -92,7 +92,8 @@ class HandOver:
         group = candidates(self._look())
         sentinel = self._wait_ready(group)
         if sentinel is None:
-            return self._give_up("no Sentinel has a replica to promote")
+            self._give_up("no Sentinel has a replica to promote")
+            return None
         self._server.pause_writes(PAUSE_S)
         try:
             return self._switch(group, sentinel)
@@ -101,11 +102,13 @@ class HandOver:
 
     def _switch(self, group: frozenset[Address], sentinel: redis.Redis) -> Address | None:
         if not _wait(lambda: all_have_all(self._look(), group), EQUAL_S):
-            return self._give_up("a replica does not get all that was written")
+            self._give_up("a replica does not get all that was written")
+            return None
         try:
             self._tell_sentinel(sentinel)
         except RedisError as exc:
-            return self._give_up(f"the Sentinel refuses: {exc}")
+            self._give_up(f"the Sentinel refuses: {exc}")
+            return None
         clients = {node: self._client_of(node) for node in group}
         promoted: list[Address] = []
 
@@ -114,7 +117,8 @@ class HandOver:
             return bool(promoted)
 
         if not _wait(somebody_leads, PROMOTION_S):
-            return self._give_up("no replica was promoted")
+            self._give_up("no replica was promoted")
+            return None
         self._follow(promoted[0], clients)
         return promoted[0]
 
@@ -180,5 +184,3 @@ def _wait(done: Callable[[], bool], timeout_s: float, *, pause_s: float = POLL_S
             return False
         time.sleep(pause_s)
     return True
-
-

@@ -12,8 +12,8 @@ from enum import StrEnum
 from guarita.node.own import Own
 from guarita.node.peers import Role
 from guarita.node.words import Words
-from guarita.stores.durability import APART_S, Address
 from guarita.stores.discovery import STEADY_INTERVAL_S
+from guarita.stores.durability import APART_S, Address
 
 # Two readings of a service that looks once a second, and the time that its last one may take.
 VOTED_OUT_S = APART_S + STEADY_INTERVAL_S + 0.6

@@ -61,7 +61,9 @@ def _beside(own: Own, promotable: bool, primary: PrimaryWord) -> Change | None:
         if own.link_up or primary.lists_me:
             return None
         return Change(False, "it is detached from a primary that goes on")
-    caught_up = own.link_up and own.history is not None and (
-        own.history.id == primary.id and own.offset >= primary.offset
+    caught_up = (
+        own.link_up
+        and own.history is not None
+        and (own.history.id == primary.id and own.offset >= primary.offset)
     )
     return Change(True, "it has caught up with its primary") if caught_up else None

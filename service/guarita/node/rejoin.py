@@ -51,7 +51,9 @@ def decide(me: Address, own: Own, words: Words, standing: Standing) -> Follow | 
     if own.follows != named:
         if standing.astray_s < ASTRAY_S:
             return None
-        return Follow(named, f"it followed {text(own.follows)}" if own.follows else "it followed nobody")
+        return Follow(
+            named, f"it followed {text(own.follows)}" if own.follows else "it followed nobody"
+        )
     if not own.link_up and not own.syncing and standing.unlinked_s >= UNLINKED_S:
         return Follow(named, f"no link to it for {standing.unlinked_s:.0f} s")
     return None

@@ -93,5 +93,3 @@ def _ids_of(
     hosts = [host for _, host in clients]
     wanted = {host for host, _ in silent}
     return [id for id, host in clients if host in wanted and hosts.count(host) == 1]
-
-

@@ -22,7 +22,5 @@ def decide(replicas: Iterable[Attached], clock_s: float) -> frozenset[Address]:
     """
     into_second_s = clock_s % 1
     return frozenset(
-        each.node
-        for each in replicas
-        if each.online and each.lag_s - 1 + into_second_s >= SILENT_S
+        each.node for each in replicas if each.online and each.lag_s - 1 + into_second_s >= SILENT_S
     )

@@ -31,7 +31,7 @@ class Status:
             "/readyz": self._ready,
             "/role": self._role,
             "/node": self._node,
-            "/metrics": metrics.answer,
+            "/metrics": metrics.exposition,
         }
 
     def _own(self) -> Own | None:
@@ -79,4 +79,4 @@ class Status:
 
 
 def _said(good: bool, yes: str, no: str) -> Answer:
-    return Answer(200 if good else 503, f"{yes if good else no}\n".encode(), "text/plain")
+    return Answer.text(200 if good else 503, yes if good else no)

@@ -85,4 +85,3 @@ class Watch:
         self._words = Words(self._count, round.readings, round.asked_s)
         if (before.named, before.failover) != (self._words.named, self._words.failover):
             self._on_change()
-

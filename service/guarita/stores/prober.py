@@ -162,7 +162,6 @@ class Prober:
         primary.begin()
         lane.gate.open(primary)
 
-
     def _successor_of(self, lane: Lane, named: Address) -> Address:
         predecessor, successor = self._successors.get(lane.tag, (None, named))
         if predecessor == named:
