@@ -44,11 +44,16 @@ def test_it_waits_where_no_majority_of_all_sentinels_names_anybody(heard):
     assert f"{len(heard)} of 3 Sentinels answer" in verdict.reason
 
 
-def test_it_waits_for_a_failover_that_is_under_way_or_has_chosen_it():
-    for trouble in (says(failover=True), says(chosen=ME)):
-        for named in (ME, A):
-            heard = words(named, named, trouble)
-            assert decide(ME, history(), heard, ALL_KNOWN).step is Step.WAIT
+@pytest.mark.parametrize("chosen", [ME, A])
+def test_it_waits_for_a_failover_that_has_chosen_somebody(chosen):
+    for named in (ME, B):
+        verdict = decide(ME, history(), words(named, named, says(chosen=chosen)), ALL_KNOWN)
+        assert verdict.step is Step.WAIT
+
+
+def test_it_does_not_wait_for_an_election():
+    heard = words(ME, ME, says(failover=True))
+    assert decide(ME, history(), heard, ALL_KNOWN).step is Step.LEAD
 
 
 def test_every_combination_leads_only_where_all_is_known_and_nobody_has_more():

@@ -133,11 +133,13 @@ def test_nothing_is_handed_over_otherwise(node, heard):
     assert handover.why_not(ME, node, heard)
 
 
-def test_all_must_have_all_before_anybody_is_promoted():
-    behind = Attached(B, True, 99, 0)
-    assert handover.all_have_all(primary_with(*lagging(0)), {A, B})
-    assert not handover.all_have_all(primary_with(lagging(0)[0], behind), {A, B})
-    assert not handover.all_have_all(primary_with(lagging(0)[0]), {A, B})
+def test_a_replica_has_all_once_it_follows_this_node_and_is_where_it_is():
+    follows = [b"slave", b"n1", 1, b"connected", 100]
+    assert handover.has_all(follows, ME, 100)
+    assert not handover.has_all(follows, ME, 101)
+    assert not handover.has_all(follows, A, 100)
+    assert not handover.has_all([b"master", 100, []], ME, 100)
+    assert not handover.has_all(("silent",), ME, 100)
 
 
 def test_a_sentinel_must_see_the_replica_well_and_promotable():

@@ -35,6 +35,7 @@ from guarita.stores.sentinel import SentinelMajority
 
 SOCKET = Path("server.sock")  # in the data directory, which is the working directory
 ASK_S = 0.3
+TELL_S = 5.0  # how often the log hears why a node that boots waits
 MOST_RESTARTS = 5  # of a server that crashes, in a minute
 NAMED_S = 5.0  # after a hand over, until a majority of the Sentinels names the new primary
 
@@ -149,7 +150,7 @@ class Agent:
 
     def _boot(self) -> boot.Verdict | None:
         """Decides as what to start, and lets others in; None where it ended or is to stop."""
-        said = ""
+        told_s = float("-inf")
         while self._goes_on():
             own = self._observer.now()
             if own is None or own.history is None:
@@ -159,9 +160,10 @@ class Agent:
             verdict = boot.decide(self._me, own.history, words, self._agents.ask(self._peers))
             if verdict.step is not boot.Step.WAIT and self._carry_out(verdict):
                 return verdict
-            if verdict.reason != said:
+            self._status.reason = verdict.reason
+            if time.monotonic() - told_s >= TELL_S:
                 _log.warning("boot waits", reason=verdict.reason)
-            said = self._status.reason = verdict.reason
+                told_s = time.monotonic()
             self._pause()
         return None
 
@@ -223,7 +225,8 @@ class Agent:
             self._observer = self._status.observer = observer
             observer.start()
             try:
-                self._hand_over()
+                if self._hand_over():
+                    self._await_switch(deadline_s - 3)
                 self._leave(deadline_s - 3)
             except (RedisError, OSError) as exc:
                 _log.warning("leaves without a word", reason=str(exc))
@@ -231,13 +234,15 @@ class Agent:
                 observer.close()
         return self._child.stop(max(2.0, deadline_s - time.monotonic()))
 
-    def _hand_over(self) -> None:
+    def _hand_over(self) -> Address | None:
+        """The new primary, if there is one."""
         words = self._watch.asked_now(timeout_s=1.0)
         reason = handover.why_not(self._me, self._look(), words)
         if reason:
             _log.info("nothing is handed over", reason=reason)
-            return
-        handover.HandOver(
+            return None
+        return handover.HandOver(
+            self._me,
             self._server,
             self._look,
             self._sentinel_clients.values(),
@@ -245,12 +250,15 @@ class Agent:
             self._client_of,
         ).run()
 
-    def _leave(self, deadline_s: float) -> None:
-        """Stay attached behind a closed door until the Sentinels have voted this node out."""
-        named_by_s = min(deadline_s, time.monotonic() + NAMED_S)
-        while self._watch.now().named == self._me and time.monotonic() < named_by_s:
+    def _await_switch(self, deadline_s: float) -> None:
+        """Until a majority of the Sentinels names the new primary."""
+        end_s = min(deadline_s, time.monotonic() + NAMED_S)
+        while self._watch.now().named == self._me and time.monotonic() < end_s:
             self._watch.hurry()
             self._pause()
+
+    def _leave(self, deadline_s: float) -> None:
+        """Stay attached behind a closed door until the Sentinels have voted this node out."""
         if self._watch.now().named in (None, self._me):
             return
         self._server.be_promotable(False)

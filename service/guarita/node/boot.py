@@ -34,8 +34,10 @@ def decide(
     me: Address, own: History, words: Words, peers: Mapping[Address, PeerState | None]
 ) -> Verdict:
     """What to start as. `peers` are all other data nodes, None where an agent does not answer."""
-    if me in words.chosen or words.failover:
-        return Verdict(Step.WAIT, "a failover is under way")
+    # Before anybody is chosen it makes no difference; an election that is lost takes long.
+    if words.chosen:
+        chosen = ", ".join(map(text, sorted(words.chosen)))
+        return Verdict(Step.WAIT, f"a failover is under way, to {chosen}")
     named = words.named
     if named is None:
         return Verdict(

@@ -68,12 +68,15 @@ class Duty:
         self._was_named = leads
         self._promotable = leads
         self._since = Since()
+        self._acted_s = time.monotonic()
 
     def look(self, own: Own, words: Words) -> bool:
         """Do what is to be done now; whether the Sentinels are to be asked more often.
 
         Raises `RedisError` or `OSError` where the server does not do as told.
         """
+        if own.asked_s <= self._acted_s:
+            return True  # from before the last action
         self._note_role(own)
         self._was_named = own.role is Role.PRIMARY and (self._was_named or words.named == self._me)
         if not (self._rejoin(own, words) or self._heal(own, words)):
@@ -176,6 +179,7 @@ class Duty:
             self._done("cut_silent", f"{', '.join(map(text, sorted(nodes)))} said nothing for 2 s")
 
     def _done(self, action: str, reason: str, primary: Address | None = None) -> None:
+        self._acted_s = time.monotonic()
         metrics.ACTIONS.labels(action).inc()
         more = {"primary": text(primary)} if primary else {}
         _log.warning(action, reason=reason, **more)

@@ -8,7 +8,7 @@ the new one at once, and services that ask the old one are told where to go.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import redis
@@ -50,10 +50,14 @@ def candidates(own: Own) -> frozenset[Address]:
     return frozenset(each.node for each in own.replicas if each.online and each.lag_s < 2)
 
 
-def all_have_all(own: Own, among: Iterable[Address]) -> bool:
-    """Whether each of these replicas has acknowledged all that the primary has."""
-    offsets = {each.node: each.offset for each in own.replicas}
-    return all(offsets.get(node, -1) >= own.offset for node in among)
+def has_all(role: Sequence[Any], primary: Address, offset: int) -> bool:
+    """Whether a replica whose ROLE this is follows the primary and has come to this offset.
+
+    The primary itself hears of it once a second only, while no write asks for it.
+    """
+    if role[0] != b"slave":
+        return False
+    return (role[1].decode(), role[2]) == primary and role[4] >= offset
 
 
 def is_promotable(replica: Mapping[str, str], among: Iterable[Address]) -> bool:
@@ -71,12 +75,14 @@ class HandOver:
 
     def __init__(
         self,
+        me: Address,
         server: Server,
         look: Callable[[], Own],
         sentinels: Iterable[redis.Redis],
         primary_name: str,
         client_of: Callable[[Address], redis.Redis],
     ) -> None:
+        self._me = me
         self._server = server
         self._look = look
         self._sentinels = tuple(sentinels)
@@ -101,19 +107,25 @@ class HandOver:
             self._server.resume_writes()
 
     def _switch(self, group: frozenset[Address], sentinel: redis.Redis) -> Address | None:
-        if not _wait(lambda: all_have_all(self._look(), group), EQUAL_S):
+        offset = self._look().offset
+        clients = {node: self._client_of(node) for node in group}
+
+        def all_have_all() -> bool:
+            return all(has_all(_role(each), self._me, offset) for each in clients.values())
+
+        if not _wait(all_have_all, EQUAL_S):
             self._give_up("a replica does not get all that was written")
             return None
         try:
-            self._tell_sentinel(sentinel)
+            self._ask(sentinel, "FAILOVER")
         except RedisError as exc:
             self._give_up(f"the Sentinel refuses: {exc}")
             return None
-        clients = {node: self._client_of(node) for node in group}
         promoted: list[Address] = []
 
         def somebody_leads() -> bool:
-            promoted.extend(node for node, client in clients.items() if _leads(client))
+            roles = ((node, _role(client)[0]) for node, client in clients.items())
+            promoted.extend(node for node, role in roles if role == b"master")
             return bool(promoted)
 
         if not _wait(somebody_leads, PROMOTION_S):
@@ -151,9 +163,6 @@ class HandOver:
             return False
         return any(is_promotable(_fields(each), group) for each in replicas)
 
-    def _tell_sentinel(self, sentinel: redis.Redis) -> None:
-        self._ask(sentinel, "FAILOVER")
-
     def _ask(self, sentinel: redis.Redis, word: str) -> Any:
         return sentinel.execute_command(  # type: ignore[no-untyped-call]
             "SENTINEL", word, self._primary_name
@@ -164,12 +173,13 @@ class HandOver:
         _log.warning("not handed over", reason=reason)
 
 
-def _leads(client: redis.Redis) -> bool:
+def _role(client: redis.Redis) -> Sequence[Any]:
+    """Its ROLE; a word that stands for none where it does not answer."""
     try:
-        role: Any = client.execute_command("ROLE")  # type: ignore[no-untyped-call]
+        role: Sequence[Any] = client.execute_command("ROLE")  # type: ignore[no-untyped-call]
     except RedisError:
-        return False
-    return bool(role[0] == b"master")
+        return ("silent",)
+    return role
 
 
 def _fields(flat: list[bytes]) -> dict[str, str]:

@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -43,8 +43,9 @@ class Own:
     offset: int
     history: History | None  # None while it loads
     replicas: tuple[Attached, ...] = ()
+    asked_s: float = 0.0
     seen_s: float = 0.0
-    """When it was answered, in seconds of the monotonic clock."""
+    """When it was asked and when it answered, in seconds of the monotonic clock."""
 
 
 def look(connection: Any, counters: bytes) -> Own:
@@ -58,7 +59,7 @@ def look(connection: Any, counters: bytes) -> Own:
     return read(replication, tallies, asked_s)
 
 
-def read(replication: bytes, tallies: Sequence[bytes | None] | None, seen_s: float) -> Own:
+def read(replication: bytes, tallies: Sequence[bytes | None] | None, asked_s: float) -> Own:
     """From INFO replication, and HMGET of `TALLIES` where it is not loading."""
     fields = dict(line.split(b":", 1) for line in replication.splitlines() if b":" in line)
     is_primary = fields[b"role"] == b"master"
@@ -76,7 +77,8 @@ def read(replication: bytes, tallies: Sequence[bytes | None] | None, seen_s: flo
             Attached((ip.decode(), int(port)), state == b"online", int(offset), int(lag))
             for ip, port, state, offset, lag in _REPLICA.findall(replication)
         ),
-        seen_s,
+        asked_s,
+        time.monotonic(),
     )
 
 
@@ -121,8 +123,7 @@ class Observer:
     def _watch(self, connection: Any) -> None:
         try:
             while not self._over.is_set():
-                own = look(connection, self._counters)
-                self._last = replace(own, seen_s=time.monotonic())
+                self._last = look(connection, self._counters)
                 self._on_look()
                 self._over.wait(INTERVAL_S)
         finally:
