@@ -236,8 +236,9 @@ class Agent:
 
     def _hand_over(self) -> Address | None:
         """The new primary, if there is one."""
-        words = self._watch.asked_now(timeout_s=1.0)
-        reason = handover.why_not(self._me, self._look(), words)
+        end_s = time.monotonic() + handover.READY_S
+        while (reason := self._why_not_hand_over()) == handover.BUSY and time.monotonic() < end_s:
+            self._pause()
         if reason:
             _log.info("nothing is handed over", reason=reason)
             return None
@@ -249,6 +250,10 @@ class Agent:
             self._settings.store.sentinel.primary_name,
             self._client_of,
         ).run()
+
+    def _why_not_hand_over(self) -> str | None:
+        words = self._watch.asked_now(timeout_s=1.0)
+        return handover.why_not(self._me, self._look(), words)
 
     def _await_switch(self, deadline_s: float) -> None:
         """Until a majority of the Sentinels names the new primary."""

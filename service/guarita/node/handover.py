@@ -28,6 +28,7 @@ PAUSE_S = 4.0  # the server goes on by itself then, whatever becomes of this age
 EQUAL_S = 1.0
 PROMOTION_S = 2.5
 POLL_S = 0.01
+BUSY = "a failover is under way"  # the one reason that passes
 
 _log = structlog.get_logger("guarita.node")
 
@@ -41,7 +42,7 @@ def why_not(me: Address, own: Own | None, words: Words) -> str | None:
     if words.named != me:
         return "no majority of the Sentinels names it"
     if words.failover:
-        return "a failover is under way"
+        return BUSY
     return None if candidates(own) else "no replica is attached"
 
 
