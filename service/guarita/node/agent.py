@@ -20,7 +20,7 @@ from guarita.config import Address as ConfigAddress
 from guarita.config import Credentials, Settings, check_data_node
 from guarita.node import boot, handover, leave, metrics
 from guarita.node.child import Child, end_orphan
-from guarita.node.conf import data_lines, write_file
+from guarita.node.conf import agent_user, data_lines, write_file
 from guarita.node.duty import Duty, Since
 from guarita.node.endpoint import Endpoint
 from guarita.node.own import INTERVAL_S, Observer, Own, look
@@ -68,7 +68,7 @@ class Agent:
         self._counters = KeyNames(
             settings.sessions.key_prefix, settings.sessions.stats_key
         ).counters("")
-        self._credentials: Credentials = _agent_user(settings)
+        self._credentials: Credentials = agent_user(settings)
         self._child = Child("data")
         self._server = Server(
             lambda: self._connect(1.0),
@@ -294,18 +294,3 @@ class Agent:
 
     def _client_of(self, address: Address) -> redis.Redis:
         return client(address, self._credentials, ASK_S, ASK_S)
-
-
-def _agent_user(settings: Settings) -> Credentials:
-    """Who the agent is to data nodes."""
-    data = settings.store.data
-    user = settings.node.users.by_role().get("agent")
-    if user is None:
-        return data
-    return data.model_copy(
-        update={
-            "username": user.username,
-            "password": user.password,
-            "password_file": user.password_file,
-        }
-    )

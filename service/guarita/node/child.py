@@ -108,23 +108,24 @@ def end_orphan(directory: Path, timeout_s: float = 5.0) -> bool:
     It is asked, and killed after `timeout_s`. It is known by pid and start time, so no
     other process is ever taken for it.
     """
-    try:
-        identity = _read_note((directory / PID_FILE).read_text())
-    except (OSError, ValueError):
-        return False
-    if processes.condition(identity) is Condition.DEAD:
+    identity = noted_server(directory)
+    if identity is None or processes.condition(identity) is Condition.DEAD:
         return False
     processes.stop([identity], timeout_s=timeout_s)
     return True
 
 
+def noted_server(directory: Path) -> Identity | None:
+    """The server that was started last in this directory, whether it is alive or not."""
+    try:
+        pid, _, started = (directory / PID_FILE).read_text().strip().partition(" ")
+        return Identity(int(pid), started)
+    except (OSError, ValueError):
+        return None
+
+
 def _noted(identity: Identity) -> str:
     return f"{identity.pid} {identity.started}\n"
-
-
-def _read_note(text: str) -> Identity:
-    pid, _, started = text.strip().partition(" ")
-    return Identity(int(pid), started)
 
 
 def _forward(output: IO[str]) -> None:

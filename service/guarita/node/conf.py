@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from guarita.config import Address, Durability, NodeUser, Settings
+from guarita.config import Address, Credentials, Durability, NodeUser, Settings
 from guarita.config.node import Role
 
 # Without announce there is no agent: `check_data_node` and `check_sentinel` see to it.
@@ -39,7 +39,7 @@ def data_lines(settings: Settings, socket: Path) -> str:
         f"bind {' '.join(node.interfaces)}",
         f"replica-announce-ip {quoted(announce.host)}",
         f"replica-announce-port {announce.port}",
-        *_common_lines(node.data_dir),
+        *common_lines(node.data_dir),
         *_durable_lines(settings),
         "repl-diskless-sync yes",
         "repl-diskless-sync-delay 0",
@@ -57,7 +57,8 @@ def data_lines(settings: Settings, socket: Path) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _common_lines(directory: Path) -> list[str]:
+def common_lines(directory: Path) -> list[str]:
+    """What the files of data nodes and Sentinels have in common."""
     return ["daemonize no", "protected-mode yes", f"dir {quoted(str(directory.absolute()))}"]
 
 
@@ -95,6 +96,21 @@ def _access_lines(settings: Settings) -> Iterator[str]:
     if password:
         yield f"requirepass {quoted(password)}"
         yield f"masterauth {quoted(password)}"
+
+
+def agent_user(settings: Settings) -> Credentials:
+    """Who an agent is to data nodes."""
+    data = settings.store.data
+    user = settings.node.users.by_role().get("agent")
+    if user is None:
+        return data
+    return data.model_copy(
+        update={
+            "username": user.username,
+            "password": user.password,
+            "password_file": user.password_file,
+        }
+    )
 
 
 def acl_line(rules: str, user: NodeUser) -> str:

@@ -19,13 +19,16 @@ from redis.retry import Retry
 
 from guarita import processes
 from guarita.errors import TopologyError
-from guarita.processes import Condition
+from guarita.node.child import noted_server
+from guarita.processes import Condition, Identity
 from guarita.topology.local import ports
 from guarita.topology.local.launch import Launcher, PortTaken
 from guarita.topology.local.nodes import Node, NodeKind
 from guarita.topology.local.state import State, StateFile, unwritable
 
 _PORT_DRAWS = 5
+_AGENT = ".agent"
+_AGENT_OFFSET = 100  # of an agent's HTTP port from its node's port, where ports are fixed
 
 
 class Installation(ABC):
@@ -39,6 +42,7 @@ class Installation(ABC):
     data_nodes: ClassVar[int]
     sentinel_nodes: ClassVar[int] = 0
     needs_bus: ClassVar[bool] = False
+    agents: bool = False  # whether each node is run by its agent
     hosts: ClassVar[Mapping[str, str]] = {}  # addresses by name, where not 127.0.0.1
 
     def __init__(
@@ -155,11 +159,12 @@ class Installation(ABC):
             for kind in ("sentinel", "data"):
                 ended = self.file.running(kind)
                 processes.stop((each.identity for each in ended), timeout_s=timeout_s)
+            processes.stop(self._servers(), timeout_s=timeout_s)
 
     def kill_all(self) -> None:
         """kill -9 to all nodes at once."""
         with self.file.changing():
-            processes.kill(each.identity for each in self.file.running("data", "sentinel"))
+            self._kill_all()
 
     def wait_ready(self, timeout_s: float = 60.0) -> None:
         """Return when every node is up, linked and known to the others.
@@ -172,7 +177,7 @@ class Installation(ABC):
         if not ready and (obstacle := self.obstacle()):
             raise TopologyError(
                 f"The installation was not ready within {timeout_s:g} s: {obstacle}. "
-                f"Its logs are {self.directory}/*/server.log."
+                f"Its logs are {self.directory}/*/*.log."
             )
 
     def obstacle(self) -> str | None:
@@ -203,22 +208,44 @@ class Installation(ABC):
     # Faults
 
     def kill(self, node: Node) -> Node:
-        """kill -9; returns the node once it is gone."""
-        if running := self.file.named(node.name):
-            processes.kill([running.identity])
+        """kill -9, to its agent too; returns the node once it is gone."""
+        processes.kill(self._processes_of(node))
         return node
 
     def pause(self, node: Node) -> Node:
-        """SIGSTOP; returns the node once it stands still."""
-        if running := self.file.named(node.name):
-            processes.send(running.identity, signal.SIGSTOP)
+        """SIGSTOP, to its agent too; returns the node once it stands still."""
+        for identity in self._processes_of(node):
+            processes.send(identity, signal.SIGSTOP)
         processes.wait_until(lambda: self.condition(node) is not Condition.RUNNING, timeout_s=5)
         return node
 
     def resume(self, node: Node) -> Node:
-        """SIGCONT."""
+        """SIGCONT, to its agent too."""
+        for identity in reversed(self._processes_of(node)):
+            processes.send(identity, signal.SIGCONT)
+        return node
+
+    def terminate(self, node: Node) -> Node:
+        """SIGTERM to its agent, or to the server where it has none; returns at once."""
         if running := self.file.named(node.name):
-            processes.send(running.identity, signal.SIGCONT)
+            processes.send(running.identity, signal.SIGTERM)
+        return node
+
+    def kill_server(self, node: Node) -> Node:
+        """kill -9 to the server alone; returns the node once the server is gone."""
+        processes.kill(self._server_of(node))
+        return node
+
+    def pause_server(self, node: Node) -> Node:
+        """SIGSTOP to the server alone."""
+        for identity in self._server_of(node):
+            processes.send(identity, signal.SIGSTOP)
+        return node
+
+    def resume_server(self, node: Node) -> Node:
+        """SIGCONT to the server alone."""
+        for identity in self._server_of(node):
+            processes.send(identity, signal.SIGCONT)
         return node
 
     def kill_primary(self) -> Node:
@@ -235,6 +262,30 @@ class Installation(ABC):
             self._start([node])
         return node
 
+    # Processes
+
+    def _processes_of(self, node: Node) -> list[Identity]:
+        """Its agent's first: a server alone could be started again."""
+        running = self.file.named(node.name)
+        found = [running.identity] if running else []
+        return found if node.http_port is None else [*found, *self._server_of(node)]
+
+    def _server_of(self, node: Node) -> list[Identity]:
+        """The server itself: none while it was never started."""
+        if node.http_port is None:
+            return self._processes_of(node)
+        identity = noted_server(node.directory)
+        return [identity] if identity else []
+
+    def _servers(self) -> list[Identity]:
+        """Of the agents: also those that an agent which was killed has left."""
+        agents = (node for node in self._all() if node.http_port is not None)
+        return [identity for node in agents for identity in self._server_of(node)]
+
+    def _kill_all(self) -> None:
+        agents = [each.identity for each in self.file.running("data", "sentinel")]
+        processes.kill([*agents, *self._servers()])
+
     # Layout and start
 
     def _all(self) -> list[Node]:
@@ -245,7 +296,14 @@ class Installation(ABC):
 
     def _nodes_on(self, numbers: dict[str, int]) -> list[Node]:
         return [
-            Node(name, kind, numbers[name], self.directory / name, self.hosts.get(name, ports.HOST))
+            Node(
+                name,
+                kind,
+                numbers[name],
+                self.directory / name,
+                self.hosts.get(name, ports.HOST),
+                numbers.get(_agent_of(name)),
+            )
             for name, kind in self._names().items()
         ]
 
@@ -274,7 +332,7 @@ class Installation(ABC):
             try:
                 self._start(self._all())
             except TopologyError as exc:
-                processes.kill(each.identity for each in self.file.running("data", "sentinel"))
+                self._kill_all()
                 self.file.note(ports={}, processes={})  # nothing was kept here yet
                 if draw == draws or not isinstance(exc, PortTaken):
                     raise
@@ -282,8 +340,9 @@ class Installation(ABC):
                 return
 
     def _check_layout(self, state: State) -> None:
-        if state.store != self.store or (
-            self._base_port is not None and state.ports != self._numbers()
+        numbers = self._numbers()
+        if (state.store, state.ports.keys()) != (self.store, numbers.keys()) or (
+            self._base_port is not None and state.ports != numbers
         ):
             raise TopologyError(
                 f"{self.directory} holds a {state.store} installation on ports "
@@ -294,11 +353,13 @@ class Installation(ABC):
     def _numbers(self) -> dict[str, int]:
         """Ports by name: fixed ones in two rows, or free ones at random."""
         names = self._names()
+        agents = [_agent_of(name) for name in names] if self.agents else []
         if self._base_port is None:
-            drawn = ports.free_ports(len(names), with_bus=self.needs_bus)
-            return dict(zip(names, drawn, strict=True))
+            drawn = ports.free_ports(len(names) + len(agents), with_bus=self.needs_bus)
+            return dict(zip([*names, *agents], drawn, strict=True))
         rows = {"data": self._base_port, "sentinel": self._base_port + ports.BUS_OFFSET}
-        return {name: rows[kind] + int(name.rpartition("-")[2]) for name, kind in names.items()}
+        fixed = {name: rows[kind] + int(name.rpartition("-")[2]) for name, kind in names.items()}
+        return fixed | {each: fixed[each.removesuffix(_AGENT)] + _AGENT_OFFSET for each in agents}
 
     def _lay_out(self) -> None:
         """Draw ports and write every node's directory anew. Raises `TopologyError`."""
@@ -313,3 +374,8 @@ class Installation(ABC):
                 node.config.write_text("\n".join(self.config_lines(node)) + "\n")
             except OSError as exc:
                 raise unwritable(node.directory, exc) from exc
+
+
+def _agent_of(name: str) -> str:
+    """What the port of a node's agent is called."""
+    return f"{name}{_AGENT}"

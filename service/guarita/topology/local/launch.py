@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from guarita import processes
@@ -13,6 +14,9 @@ from guarita.topology.local.nodes import Node
 from guarita.topology.local.state import Running, StateFile, unwritable
 
 _BIND_FAILURES = ("Address already in use", "Failed listening on port", "Could not create server")
+
+# The generated files decide everything.
+NOT_INHERITED = ("GUARITA_", "REDIS_")
 
 
 class PortTaken(TopologyError):
@@ -42,7 +46,7 @@ class Launcher:
     def start(
         self, nodes: Iterable[Node], arguments: Callable[[Node], list[str]]
     ) -> Sequence[Node]:
-        """Start those that do not run, see them listen and return them.
+        """Start those that do not run, see them (or their agents) listen and return them.
 
         Raises `TopologyError` (and its kinds `PortTaken` and `ServerMissing`).
         """
@@ -53,19 +57,26 @@ class Launcher:
         for node in dead:
             self._check_ports(node)
         for node in dead:
-            self._spawn(node, [server.path, str(node.config), *arguments(node)])
+            if node.http_port is None:
+                self._spawn(node, [server.path, str(node.config), *arguments(node)])
+            else:
+                kind = "node" if node.kind == "data" else "sentinel"
+                config = ["--config", str(node.config)]
+                self._spawn(node, [sys.executable, "-m", "guarita", *config, kind])
         for node in dead:
             self._wait_listening(node)
         return dead
 
     def _check_ports(self, node: Node) -> None:
-        for port in (node.port, node.port + ports.BUS_OFFSET)[: 2 if self._needs_bus else 1]:
+        bus = [node.port + ports.BUS_OFFSET] if self._needs_bus else []
+        for port in (node.port, *bus, *([node.http_port] if node.http_port else [])):
             if not ports.is_free(port, node.host):
                 raise PortTaken(_taken(node, port))
 
     def _spawn(self, node: Node, argv: list[str]) -> None:
         try:
-            identity = processes.spawn(argv, cwd=node.directory, log=node.log)
+            without = () if node.http_port is None else NOT_INHERITED
+            identity = processes.spawn(argv, cwd=node.directory, log=node.log, without=without)
         except OSError as exc:
             raise unwritable(node.directory, exc) from exc
         running = Running(
@@ -80,7 +91,8 @@ class Launcher:
 
     def _wait_listening(self, node: Node) -> None:
         def settled() -> bool:
-            return self.condition(node) is Condition.DEAD or ports.answers(node.port, node.host)
+            port = node.http_port or node.port
+            return self.condition(node) is Condition.DEAD or ports.answers(port, node.host)
 
         processes.wait_until(settled, timeout_s=10)
         if self.condition(node) is not Condition.DEAD:

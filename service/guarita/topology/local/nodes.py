@@ -20,6 +20,7 @@ class Node:
     port: int
     directory: Path
     host: str = ports.HOST
+    http_port: int | None = None  # of its agent, where it has one
 
     @property
     def address(self) -> tuple[str, int]:
@@ -27,11 +28,12 @@ class Node:
 
     @property
     def config(self) -> Path:
-        return self.directory / "server.conf"
+        """The file that it is started with: of its agent, or of the server."""
+        return self.directory / ("server.conf" if self.http_port is None else "agent.yaml")
 
     @property
     def log(self) -> Path:
-        return self.directory / "server.log"
+        return self.directory / ("server.log" if self.http_port is None else "node.log")
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import redis
+import yaml
 
 from guarita import processes
+from guarita.config import Durability
 from guarita.errors import TopologyError
 from guarita.topology.local.installation import Installation
 from guarita.topology.local.nodes import Node
@@ -40,10 +42,16 @@ class LocalSentinel(Installation):
         password: str = "",
         sentinel_password: str = "",
         down_after_ms: int = 1000,
+        agents: bool = False,
+        durability: Durability = Durability.BALANCED,
     ) -> None:
+        """With `agents`, each node is run by its agent, as in production; without, the servers
+        start faster, and nobody but the Sentinels looks after them."""
         super().__init__(directory, server=server, base_port=base_port, password=password)
         self.sentinel_password = sentinel_password
         self.down_after_ms = down_after_ms
+        self.agents = agents
+        self._durability = durability
 
     # Who is primary
 
@@ -154,6 +162,8 @@ class LocalSentinel(Installation):
     # Configuration
 
     def config_lines(self, node: Node) -> list[str]:
+        if node.http_port is not None:
+            return yaml.safe_dump(self._agent_settings(node), sort_keys=False).splitlines()
         return self._sentinel_lines(node) if node.kind == "sentinel" else self._data_lines(node)
 
     def start_arguments(self, node: Node) -> list[str]:
@@ -164,10 +174,36 @@ class LocalSentinel(Installation):
         return ["--replicaof", "no one" if named == node else f"{named.host} {named.port}"]
 
     def prepare(self, node: Node) -> None:
-        if node.kind == "sentinel":
+        if node.kind == "sentinel" and node.http_port is None:
             periods = [word for pair in PERIODS_MS.items() for word in pair]
             with self.client(node) as client:
                 client.execute_command("SENTINEL", "DEBUG", *periods)
+
+    def _agent_settings(self, node: Node) -> dict[str, Any]:
+        """The configuration file of a node's agent."""
+        others = [each for each in self.nodes if each != node]
+        password = {"password": self.password} if self.password else {}
+        own = {"password": self.sentinel_password} if self.sentinel_password else {}
+        nodes = [str(each) for each in self.sentinels]
+        return {
+            "store": {
+                "topology": "sentinel",
+                "durability": str(self._durability),
+                "sentinel": {"primary_name": PRIMARY_NAME, "nodes": nodes, **own},
+                "data": password,
+            },
+            "node": {
+                "announce": str(node),
+                "peers": [str(each) for each in self.nodes],
+                "agents": [f"{each.host}:{each.http_port}" for each in others],
+                "http": f"{node.host}:{node.http_port}",
+                "data_dir": str(node.directory),
+                "server": self._server or "auto",
+                "down_after_ms": self.down_after_ms,
+                "quorum": QUORUM,
+            },
+            "logs": {"format": "json"},
+        }
 
     def _data_lines(self, node: Node) -> list[str]:
         return [

@@ -1,0 +1,73 @@
+"""Whom a Sentinel watches that has no file yet: the decision.
+
+What others know comes first; only where nobody knows anything is it the first in the
+configuration. A data node is asked through its agent: without one it can not say how far it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from guarita.node.peers import PeerState, Role, State
+from guarita.node.sentinel_view import View, named_by_majority
+from guarita.stores.durability import Address
+
+PATIENCE_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    primary: Address
+    config_epoch: int
+    reason: str
+
+
+def decide(
+    views: Sequence[View | None],
+    peers: Mapping[Address, PeerState | None],
+    leading: Sequence[Address],
+    waited_s: float,
+) -> Choice | None:
+    """Whom to watch, None while it is better to wait.
+
+    `views` are the Sentinels', this one's (None) among them; `peers` all data nodes by the words
+    of their agents, in the order of the configuration; `leading` those that say of themselves,
+    without an agent, that replicas follow them.
+    """
+    answers = [view for view in views if view]
+    named = named_by_majority(views, len(views))
+    if named:
+        epoch = max(view.config_epoch for view in answers if view.primary == named)
+        return Choice(named, epoch, "a majority of the Sentinels names it")
+    if answers:
+        newest = max(answers, key=lambda view: view.config_epoch)
+        return Choice(newest.primary, newest.config_epoch, "another Sentinel names it")
+    if leads := [each for each, peer in peers.items() if _leads(peer)]:
+        return Choice(_foremost(leads, peers), 0, "its agent says that it is primary")
+    if len(leading) == 1:
+        return Choice(leading[0], 0, "replicas follow it")
+    known = [each for each, peer in peers.items() if peer and peer.history]
+    if len(known) == len(peers):
+        return Choice(_foremost(known, peers), 0, "no data node has more history")
+    is_loading = any(peer and not peer.history for peer in peers.values())
+    if is_loading or waited_s < PATIENCE_S:
+        return None
+    if known:
+        return Choice(_foremost(known, peers), 0, "no data node that answers has more history")
+    return Choice(next(iter(peers)), 0, "it is the first in node.peers, and nobody knows better")
+
+
+def _leads(peer: PeerState | None) -> bool:
+    return peer is not None and peer.role is Role.PRIMARY and peer.state is not State.BOOTING
+
+
+def _foremost(candidates: Sequence[Address], peers: Mapping[Address, PeerState | None]) -> Address:
+    """The first of those that have counted most changes; of these the farthest in its stream."""
+
+    def progress(address: Address) -> tuple[int, int]:
+        peer = peers[address]
+        history = peer.history if peer else None
+        return (history.tallied, history.offset) if history else (-1, -1)
+
+    return max(candidates, key=progress)

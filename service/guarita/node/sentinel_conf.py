@@ -1,0 +1,110 @@
+"""The configuration file of a Sentinel: what it has learned stays, all else is as configured.
+
+A Sentinel keeps its state in this file. Its epochs and the primary are kept; whom it watches
+besides is what is configured, so that after a restart nobody is missing and nobody who was taken
+away is waited for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from guarita.config import Settings
+from guarita.node.conf import common_lines, quoted, tls_lines
+from guarita.stores.durability import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a Sentinel must not forget: whom it watches, and how far elections have come."""
+
+    primary: Address
+    config_epoch: int = 0
+    leader_epoch: int = 0
+    current_epoch: int = 0
+
+
+def remembered(text: str, primary_name: str) -> Memory | None:
+    """From the file as the Sentinel wrote it; None where it watches nobody of this name."""
+    found: dict[str, int] = {}
+    primary: Address | None = None
+    for line in text.splitlines():
+        match line.split():
+            case ["sentinel", "monitor", name, host, port, _] if name == primary_name:
+                primary = (host.strip('"'), int(port))
+            case ["sentinel", ("config-epoch" | "leader-epoch") as which, name, epoch]:
+                if name == primary_name:
+                    found[which] = int(epoch)
+            case ["sentinel", "current-epoch", epoch]:
+                found["current-epoch"] = int(epoch)
+    if primary is None:
+        return None
+    epochs = (found.get(name, 0) for name in ("config-epoch", "leader-epoch", "current-epoch"))
+    return Memory(primary, *epochs)
+
+
+def sentinel_id(primary_name: str, sentinel: Address) -> str:
+    """Of this Sentinel and this installation alone, also after it has lost its file."""
+    return hashlib.sha256(f"{primary_name} {sentinel[0]}:{sentinel[1]}".encode()).hexdigest()[:40]
+
+
+def sentinel_lines(settings: Settings, memory: Memory) -> str:
+    """The whole file. Raises `ValueError` when a password file is gone."""
+    return "".join(f"{line}\n" for line in _lines(settings, memory))
+
+
+def _lines(settings: Settings, memory: Memory) -> Iterator[str]:
+    node, name = settings.node, settings.store.sentinel.primary_name
+    if node.announce is None:
+        raise ValueError("node.announce is needed")
+    me = (node.announce.host, node.announce.port)
+    quorum = node.quorum or len(settings.store.sentinel.nodes) // 2 + 1
+    tls = tls_lines(settings)
+    yield from (f"port {0 if tls else me[1]}", *([f"tls-port {me[1]}"] if tls else []))
+    yield from (f"bind {' '.join(node.interfaces)}", *common_lines(node.data_dir), *tls)
+    yield "sentinel resolve-hostnames yes"
+    yield "sentinel announce-hostnames yes"
+    yield f"sentinel announce-ip {quoted(me[0])}"
+    yield f"sentinel announce-port {me[1]}"
+    yield f"sentinel myid {sentinel_id(name, me)}"
+    yield f"sentinel current-epoch {memory.current_epoch}"
+    yield f"sentinel monitor {name} {memory.primary[0]} {memory.primary[1]} {quorum}"
+    yield f"sentinel down-after-milliseconds {name} {node.down_after_ms}"
+    yield f"sentinel failover-timeout {name} {node.failover_timeout_ms}"
+    yield f"sentinel parallel-syncs {name} {node.parallel_syncs}"
+    yield f"sentinel config-epoch {name} {memory.config_epoch}"
+    yield f"sentinel leader-epoch {name} {memory.leader_epoch}"
+    yield from _access_lines(settings)
+    for peer in node.peers:
+        if (peer.host, peer.port) != memory.primary:
+            yield f"sentinel known-replica {name} {peer.host} {peer.port}"
+    for other in settings.store.sentinel.nodes:
+        address = (other.host, other.port)
+        if address != me:
+            known = f"{address[0]} {address[1]} {sentinel_id(name, address)}"
+            yield f"sentinel known-sentinel {name} {known}"
+
+
+def _access_lines(settings: Settings) -> Iterator[str]:
+    """Who may ask it, and as whom it asks data nodes and the other Sentinels."""
+    sentinel = settings.store.sentinel
+    name = sentinel.primary_name
+    user = settings.node.users.by_role().get("sentinel")
+    if user is not None:
+        yield f"sentinel auth-user {name} {user.username}"
+    at_nodes = (user or settings.store.data).current_password()
+    if at_nodes:
+        yield f"sentinel auth-pass {name} {quoted(at_nodes)}"
+    password = sentinel.current_password()
+    if not password:
+        return
+    if sentinel.username:
+        digest = hashlib.sha256(password.encode()).hexdigest()
+        yield f"user {sentinel.username} on #{digest} ~* &* +@all"
+        yield "user default off resetpass"
+        yield f"sentinel sentinel-user {sentinel.username}"
+    else:
+        yield f"requirepass {quoted(password)}"
+    yield f"sentinel sentinel-pass {quoted(password)}"

@@ -1,0 +1,102 @@
+"""Whom a Sentinel watches at its first start."""
+
+from __future__ import annotations
+
+import pytest
+
+from guarita.node import first
+from guarita.node.peers import PeerState, Role, State
+from guarita.node.sentinel_view import View
+from guarita.stores.durability import Address
+from guarita.stores.guard import History
+
+A: Address = ("n1", 1)
+B: Address = ("n2", 2)
+C: Address = ("n3", 3)
+
+
+def view(primary: Address, epoch: int = 0) -> View:
+    return View(primary, epoch, True, {}, {})
+
+
+def peer(
+    node: Address,
+    tallied: int | None = 0,
+    *,
+    offset: int = 0,
+    role: Role = Role.REPLICA,
+    state: State = State.BOOTING,
+) -> PeerState:
+    history = None if tallied is None else History(b"stream", offset, tallied)
+    return PeerState(node, state, role, history)
+
+
+NOBODY = {A: None, B: None, C: None}
+
+
+@pytest.mark.parametrize(
+    ("views", "primary", "epoch"),
+    [
+        ([view(B, 3), view(B, 4), None], B, 4),
+        ([view(B, 3), view(C, 4), None], C, 4),
+        ([view(B, 3), None, None], B, 3),
+        ([view(B, 1), view(B, 1), view(C, 9), None, None], C, 9),
+        ([view(B, 1), view(B, 1), view(B, 1), view(C, 9), None], B, 1),
+    ],
+)
+def test_what_other_sentinels_name_comes_first(
+    views: list[View | None], primary: Address, epoch: int
+) -> None:
+    peers = {A: peer(A, role=Role.PRIMARY, state=State.RUNNING), B: None, C: None}
+    choice = first.decide(views, peers, [A], 0)
+    assert choice
+    assert (choice.primary, choice.config_epoch) == (primary, epoch)
+
+
+@pytest.mark.parametrize(
+    ("peers", "leading", "primary"),
+    [
+        # One that runs as primary, whatever others hold; of two the one with more history.
+        ({A: None, B: peer(B, 1, role=Role.PRIMARY, state=State.RUNNING), C: peer(C, 9)}, [], B),
+        (
+            {
+                A: peer(A, 1, role=Role.PRIMARY, state=State.RUNNING),
+                B: peer(B, 2, role=Role.PRIMARY, state=State.LEAVING),
+                C: None,
+            },
+            [],
+            B,
+        ),
+        # A primary without an agent, where it is the only one.
+        (NOBODY, [C], C),
+        # All boot: the one with most history, and the first of equals.
+        ({A: peer(A, 4), B: peer(B, 5), C: peer(C, 4, offset=99)}, [], B),
+        ({A: peer(A, 4), B: peer(B, 4, offset=7), C: peer(C, 4)}, [], B),
+        ({A: peer(A), B: peer(B), C: peer(C)}, [], A),
+        # A server that boots says "primary" of itself as long as it was told nothing.
+        ({A: peer(A, 4), B: peer(B, 3, role=Role.PRIMARY), C: peer(C, 4)}, [], A),
+    ],
+)
+def test_then_what_data_nodes_say(
+    peers: dict[Address, PeerState | None], leading: list[Address], primary: Address
+) -> None:
+    choice = first.decide([None, None, None], peers, leading, 0)
+    assert choice
+    assert (choice.primary, choice.config_epoch) == (primary, 0)
+
+
+@pytest.mark.parametrize("leading", [[], [A, B]])
+def test_who_is_silent_is_waited_for_for_a_while(leading: list[Address]) -> None:
+    for peers in (NOBODY, {A: peer(A, 4), B: None, C: peer(C, 5)}):
+        assert first.decide([None, None, None], peers, leading, first.PATIENCE_S - 0.1) is None
+    silent = first.decide([None, None, None], NOBODY, leading, first.PATIENCE_S)
+    assert silent
+    assert silent.primary == A
+    some = first.decide([None], {A: peer(A, 4), B: None, C: peer(C, 5)}, leading, first.PATIENCE_S)
+    assert some
+    assert some.primary == C
+
+
+def test_who_loads_its_data_is_waited_for_as_long_as_it_takes() -> None:
+    peers = {A: peer(A, 4), B: peer(B, None), C: None}
+    assert first.decide([None, None, None], peers, [], 3600) is None
