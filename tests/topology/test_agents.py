@@ -62,7 +62,10 @@ def test_every_agent_answers_and_every_server_has_its_password(
     for node in (*installation.nodes, *installation.sentinels):
         assert status(node, "/livez") == 200
         assert processes.wait_until(lambda node=node: status(node, "/readyz") == 200, timeout_s=20)
-        with redis.Redis(node.host, node.port) as stranger, pytest.raises(redis.AuthenticationError):
+        with (
+            redis.Redis(node.host, node.port) as stranger,
+            pytest.raises(redis.AuthenticationError),
+        ):
             stranger.info()
     assert [node for node in installation.nodes if status(node, "/role") == 200] == [primary]
 

@@ -1,0 +1,203 @@
+"""Data nodes under their agents, on real servers: what becomes of them after each fault."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from guarita.errors import ServerMissing
+from guarita.processes import Condition, wait_until
+from guarita.topology.local import LocalSentinel, Node
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSentinel]:
+    """One installation for all tests of this module; each leaves it as good as it was."""
+    sentinel = LocalSentinel(tmp_path_factory.mktemp("agents"), agents=True)
+    try:
+        sentinel.up()
+        yield sentinel
+    except ServerMissing as exc:
+        pytest.skip(str(exc))
+    finally:
+        sentinel.kill_all()
+
+
+@pytest.fixture
+def sentinel(running: LocalSentinel) -> Iterator[LocalSentinel]:
+    eventually(lambda: all(is_promotable(running, node) for node in running.replicas()))
+    yield running
+    running.up()
+
+
+def eventually(done: Any, timeout_s: float = 20) -> None:
+    assert wait_until(done, timeout_s=timeout_s)
+
+
+def ask(node: Node, path: str) -> tuple[int, str]:
+    """The status and the text of an answer of its agent."""
+    try:
+        with urllib.request.urlopen(f"http://{node.host}:{node.http_port}{path}", timeout=2) as got:
+            return got.status, got.read().decode()
+    except urllib.error.HTTPError as exc:
+        return exc.code, exc.read().decode()
+
+
+def status(node: Node, path: str) -> int:
+    try:
+        return ask(node, path)[0]
+    except OSError:
+        return 0
+
+
+def is_promotable(sentinel: LocalSentinel, node: Node) -> bool:
+    with sentinel.client(node) as client:
+        return client.config_get("replica-priority")["replica-priority"] != "0"
+
+
+def role(sentinel: LocalSentinel, node: Node) -> str:
+    try:
+        with sentinel.client(node) as client:
+            return str(client.role()[0])
+    except redis.RedisError:
+        return "silent"
+
+
+def count_change(sentinel: LocalSentinel, *, replicas: int = 2) -> None:
+    """One of the changes that the service counts, and everybody has it."""
+    with sentinel.client(sentinel.primary(), timeout_s=10) as client:
+        client.hincrby("auth_stats", "total_created", 1)
+        assert client.wait(replicas, 5000) == replicas
+
+
+def changes(sentinel: LocalSentinel, node: Node) -> int:
+    """How many it has; -1 while it does not answer."""
+    try:
+        with sentinel.client(node) as client:
+            return int(client.hget("auth_stats", "total_created") or 0)
+    except redis.RedisError:
+        return -1
+
+
+def tell(sentinel: LocalSentinel, node: Node, *words: str | int) -> None:
+    with sentinel.client(node) as client:
+        client.execute_command(*words)
+
+
+def actions(node: Node, action: str) -> float:
+    """How often its agent has done this."""
+    lines = ask(node, "/metrics")[1].splitlines()
+    start = f'guarita_node_actions_total{{action="{action}"}} '
+    return next((float(line.removeprefix(start)) for line in lines if line.startswith(start)), 0.0)
+
+
+def test_probes_and_peers_are_told_what_a_node_is(sentinel):
+    primary, replica = sentinel.primary(), sentinel.replicas()[0]
+    assert [status(primary, path) for path in ("/livez", "/readyz", "/role")] == [200, 200, 200]
+    assert [status(replica, path) for path in ("/livez", "/readyz", "/role")] == [200, 200, 503]
+    told = json.loads(ask(primary, "/node")[1])
+    assert (told["role"], told["state"]) == ("primary", "running")
+    assert ask(replica, "/nothing")[0] == 404
+
+
+def test_a_server_that_crashes_is_started_again_with_its_data_and_its_role(sentinel):
+    count_change(sentinel)
+    primary = sentinel.primary()
+    before = changes(sentinel, primary)
+    sentinel.kill_server(primary)
+    eventually(lambda: role(sentinel, primary) == "master")
+    assert sentinel.primary() == primary
+    assert changes(sentinel, primary) == before
+    assert actions(primary, "restart") >= 1
+
+
+def test_a_frozen_primary_that_returns_follows_the_next_one_before_it_is_written_to(sentinel):
+    old = sentinel.primary()
+    sentinel.pause_server(old)
+    sentinel.wait_new_primary(old)
+    assert status(old, "/readyz") == 503
+    sentinel.resume_server(old)
+    eventually(lambda: role(sentinel, old) == "slave", timeout_s=1)  # Sentinel takes 8 s or more
+    assert actions(old, "rejoin") == 1
+
+
+def test_a_primary_that_is_told_to_stop_hands_over_first_and_leaves_last(sentinel):
+    count_change(sentinel)
+    old = sentinel.primary()
+    sentinel.terminate(old)
+    eventually(lambda: role(sentinel, old) == "slave")
+    new = sentinel.wait_new_primary(old)
+    # Attached until the Sentinels have voted it out: who writes waits for nobody.
+    count_change(sentinel)
+    eventually(lambda: sentinel.condition(old) is Condition.DEAD, timeout_s=20)
+    assert "voted it out" in old.log.read_text()
+    sentinel.start(old)
+    eventually(lambda: status(old, "/readyz") == 200)
+    assert sentinel.primary() == new
+    eventually(lambda: is_promotable(sentinel, old))
+
+
+def test_an_empty_directory_inside_down_after_takes_nothing_from_the_others(sentinel):
+    count_change(sentinel)
+    primary, (other, _) = sentinel.primary(), sentinel.replicas()
+    before = changes(sentinel, other)
+    sentinel.kill(primary)
+    shutil.rmtree(primary.directory / "appendonlydir")
+    sentinel.start(primary)
+    new = sentinel.wait_new_primary(primary)
+    assert changes(sentinel, new) == before
+    eventually(lambda: changes(sentinel, primary) == before)
+
+
+def test_a_node_that_reaches_nobody_does_not_let_anybody_in_and_says_why(sentinel):
+    primary = sentinel.primary()
+    everybody = [node for node in (*sentinel.nodes, *sentinel.sentinels) if node != primary]
+    sentinel.kill(primary)
+    for node in everybody:
+        sentinel.pause(node)
+    sentinel.start(primary)
+    eventually(lambda: "0 of 3 Sentinels answer" in ask(primary, "/readyz")[1])
+    assert status(primary, "/livez") == 200
+    assert role(sentinel, primary) == "silent"
+    for node in everybody:
+        sentinel.resume(node)
+
+
+def test_the_node_that_the_sentinels_name_becomes_primary_again_when_it_is_none(sentinel):
+    named = sentinel.primary()
+    for node in sentinel.nodes:
+        tell(sentinel, node, "REPLICAOF", "127.0.0.1", 1)
+    eventually(lambda: role(sentinel, sentinel.primary()) == "master", timeout_s=15)
+    assert actions(named, "heal_masterless") + actions(sentinel.primary(), "promotable") >= 1
+
+
+def test_a_replica_of_a_replica_is_put_right_after_a_while(sentinel):
+    one, other = sentinel.replicas()
+    tell(sentinel, one, "REPLICAOF", other.host, other.port)
+    primary = sentinel.primary()
+    eventually(lambda: sentinel._follows(one, primary))
+
+
+def test_a_replica_that_says_nothing_is_cut_off(sentinel):
+    primary, frozen = sentinel.primary(), sentinel.replicas()[0]
+    before = actions(primary, "cut_silent")
+    sentinel.pause_server(frozen)
+    eventually(lambda: actions(primary, "cut_silent") > before, timeout_s=5)
+    count_change(sentinel, replicas=1)
+    sentinel.resume_server(frozen)
+    eventually(lambda: sentinel._follows(frozen, primary))
+
+
+def test_everything_stopped_and_started_has_what_was_written_last(sentinel):
+    count_change(sentinel)
+    before = changes(sentinel, sentinel.primary())
+    sentinel.kill_all()
+    sentinel.up()
+    assert changes(sentinel, sentinel.primary()) == before
