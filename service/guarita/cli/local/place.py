@@ -22,7 +22,6 @@ class StoreKind(StrEnum):
 
 
 _INSTALLATIONS: dict[StoreKind, type[Installation]] = {
-    StoreKind.SENTINEL: LocalSentinel,
     StoreKind.STANDALONE: LocalStandalone,
     StoreKind.CLUSTER: LocalCluster,
 }
@@ -44,10 +43,11 @@ class Place:
         self, store: StoreKind, *, server: str | None = None, base_port: int | None = None
     ) -> Installation | None:
         """The nodes of a store; None for the memory store, which has none."""
+        directory = self.directory(store)
+        if store is StoreKind.SENTINEL:
+            return LocalSentinel(directory, server=server, base_port=base_port, agents=True)
         kind = _INSTALLATIONS.get(store)
-        if kind is None:
-            return None
-        return kind(self.directory(store), server=server, base_port=base_port)
+        return kind(directory, server=server, base_port=base_port) if kind else None
 
     def running(self) -> list[StoreKind]:
         """The stores of which at least one process is alive. Raises `TopologyError`."""

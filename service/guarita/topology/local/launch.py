@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from guarita import processes
 from guarita.errors import TopologyError
+from guarita.node.child import noted_server
 from guarita.processes import Condition
 from guarita.servers import Server, find_server
 from guarita.topology.local import ports
@@ -68,10 +69,17 @@ class Launcher:
         return dead
 
     def _check_ports(self, node: Node) -> None:
-        bus = [node.port + ports.BUS_OFFSET] if self._needs_bus else []
-        for port in (node.port, *bus, *([node.http_port] if node.http_port else [])):
+        for port in self._ports_of(node):
             if not ports.is_free(port, node.host):
                 raise PortTaken(_taken(node, port))
+
+    def _ports_of(self, node: Node) -> list[int]:
+        """Those that must be free. An agent ends a server that an earlier one has left behind."""
+        if node.http_port is not None:
+            left = noted_server(node.directory)
+            is_left = left is not None and processes.condition(left) is not Condition.DEAD
+            return [node.http_port] if is_left else [node.port, node.http_port]
+        return [node.port, node.port + ports.BUS_OFFSET] if self._needs_bus else [node.port]
 
     def _spawn(self, node: Node, argv: list[str]) -> None:
         try:
