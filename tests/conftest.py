@@ -6,6 +6,18 @@ import os
 from collections.abc import Callable, Generator
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import Scheduling
+
+import schedule
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    schedule.sort(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    return schedule.Schedule(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -38,8 +38,11 @@ def server() -> None:
 
 
 def free_base() -> int:
-    """A base port with free ports for nodes (+1 to +6), service (+8) and demo (+9)."""
-    for base in count(11_000, 10):
+    """A base port with free ports for nodes (+1 to +6), service (+8) and demo (+9).
+
+    Below the ports that other tests draw.
+    """
+    for base in count(9_000, 10):
         near = range(base + 1, base + 10)
         if all(ports.is_free(port) and ports.is_free(port + ports.BUS_OFFSET) for port in near):
             return base
