@@ -80,7 +80,7 @@ def session_token(req: Request) -> str:
     A page of another site can make the browser send the cookie (CSRF), so there it proves
     nothing. Raises `Rejected`.
     """
-    if req.get_header("Authorization") is not None:
+    if req.header("Authorization") is not None:
         token = _bearer(req)
         if token is None:
             raise Rejected(Reason.BAD_TOKEN)
@@ -102,9 +102,9 @@ def cookie_token(req: Request) -> str:
 
 def is_same_origin(req: Request) -> bool:
     """Whether the request is from our own page, or from something that is no browser."""
-    return req.get_header("Sec-Fetch-Site") in (None, "same-origin")
+    return req.header("Sec-Fetch-Site") in (None, "same-origin")
 
 
 def _bearer(req: Request) -> str | None:
-    scheme, _, credential = (req.get_header("Authorization") or "").partition(" ")
+    scheme, _, credential = (req.header("Authorization") or "").partition(" ")
     return credential.strip() if scheme.lower() == "bearer" else None

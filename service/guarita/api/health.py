@@ -101,7 +101,7 @@ class DeepHealth:
 
     def _has_key(self, req: Request) -> bool:
         """Whether the caller showed an API key. Raises `Forbidden` when it is a wrong one."""
-        if self._desk.tenants.is_open or not req.get_header("Authorization"):
+        if self._desk.tenants.is_open or not req.header("Authorization"):
             return False
         self._desk.caller(req)
         return True
