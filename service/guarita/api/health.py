@@ -13,9 +13,10 @@ import falcon
 import yaml
 
 from guarita import metrics
+from guarita.api.answers import timestamp
 from guarita.api.problems import CONTENT_TYPE, problem_of
 from guarita.api.request import Request
-from guarita.api.tickets import Desk, timestamp
+from guarita.api.tickets import Desk
 from guarita.deadline import Deadline
 from guarita.errors import StoreError
 from guarita.sessions import Sessions

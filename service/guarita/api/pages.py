@@ -6,11 +6,12 @@ import falcon
 import structlog
 
 from guarita import web
+from guarita.api.answers import timestamp
 from guarita.api.auth import Tenants, cookie_token
 from guarita.api.forwarding import Forwarder, pass_back
 from guarita.api.inputs import query_ticket_id
 from guarita.api.request import Request
-from guarita.api.tickets import Desk, timestamp
+from guarita.api.tickets import Desk
 from guarita.deadline import Deadline
 from guarita.errors import Forbidden, Reason, Rejected, StoreError
 from guarita.ids import TicketId
