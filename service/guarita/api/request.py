@@ -112,9 +112,11 @@ class Request(falcon.Request):
     def _read(self, size: int) -> bytes:
         if self.content_length is None and not self.env.get("wsgi.input_terminated"):
             return b""
-        stream = self.stream if self.content_length is None else self.bounded_stream
+        length = self.content_length
+        is_bounded = length is not None and length > MAX_BODY_BYTES  # and read in two goes
+        stream = self.bounded_stream if is_bounded else self.stream
         try:
-            return bytes(stream.read(size))
+            return bytes(stream.read(size if is_bounded or length is None else length))
         except TimeoutError as exc:
             text = "The body took too long to arrive."
             raise falcon.HTTPError(falcon.HTTP_408, description=text) from exc
