@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-import os
+import random
 import re
 import time
 from collections.abc import Sequence
@@ -130,7 +130,7 @@ def _request_id(sent: str | None) -> str:
 
 def new_request_id() -> str:
     """For a request that brought none."""
-    return os.urandom(16).hex()
+    return f"{random.getrandbits(128):032x}"
 
 
 def _is_address(text: str) -> bool:
