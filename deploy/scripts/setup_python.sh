@@ -8,7 +8,8 @@ usage() {
 Usage: setup_python.sh [--help]
 
 Makes .venv in the repository's directory from requirements.lock. Takes the newest Python
-from 3.11 to 3.14 in the PATH; PYTHON=/path/to/python chooses another one.
+from 3.11 to 3.14 in the PATH, one built with optimizations before one built without;
+PYTHON=/path/to/python chooses another one.
 
 Exit status: 0 .venv is up to date, 2 wrong usage, 3 something is missing on this machine.
 TEXT
@@ -32,14 +33,40 @@ is_new_enough() {
     "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
 }
 
+# Built as distributions build it, with profile and link time optimization. pyenv and a bare
+# ./configure leave them out. Debian's own, below /usr, does not tell its options.
+is_optimized() {
+    "$1" -c 'import sys, sysconfig
+options = sysconfig.get_config_var("CONFIG_ARGS") or ""
+sys.exit(sys.base_prefix != "/usr" and "--enable-optimizations" not in options)' >/dev/null 2>&1
+}
+
+# Every Python in the PATH that is new enough, the newest first, as a path on a line.
+pythons() {
+    for name in python3.14 python3.13 python3.12 python3.11 python3; do
+        (
+            IFS=:
+            for folder in $PATH; do
+                if has "$folder/$name" && is_new_enough "$folder/$name"; then echo "$folder/$name"; fi
+            done
+        )
+    done
+}
+
 find_python() {
-    for name in ${PYTHON:-} python3.14 python3.13 python3.12 python3.11 python3; do
-        if has "$name" && is_new_enough "$name"; then
-            echo "$name"
+    if has "${PYTHON-}" && is_new_enough "$PYTHON"; then
+        echo "$PYTHON"
+        return 0
+    fi
+    found=$(pythons)
+    [ -n "$found" ] || return 1
+    for path in $found; do
+        if is_optimized "$path"; then
+            echo "$path"
             return 0
         fi
     done
-    return 1
+    echo "$found" | sed q
 }
 
 # What .venv was made from; empty where it does not work.
@@ -83,7 +110,9 @@ make_venv() {
     python=$(find_python) || give_up "Python 3.11 or newer is needed and not in the PATH:" \
         "install it (for example: apt-get install python3, dnf install python3.12, brew install python)"
     "$python" -c 'import ensurepip, venv' 2>/dev/null || add_venv_module "$python"
-    say "making $VENV with $("$python" --version)"
+    say "making $VENV with $("$python" --version) ($python)"
+    is_optimized "$python" || say "this Python is built without optimizations (--enable-optimizations" \
+        "--with-lto): every request takes more processor time than it has to"
     rm -rf "$VENV"
     "$python" -m venv "$VENV"
 }

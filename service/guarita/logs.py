@@ -10,7 +10,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cache, lru_cache, partial
@@ -20,41 +20,17 @@ from typing import Any, TextIO
 import orjson
 import structlog
 from pydantic import BaseModel, SecretStr
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, WrappedLogger
 
 from guarita.config import LogSettings, Settings
 from guarita.errors import ConfigError
+from guarita.redaction import HIDDEN, Redactor
 from guarita.rotation import SharedRotatingFileHandler
 
-SECURITY = "guarita.security"
-HIDDEN = "[hidden]"
-MIN_HIDDEN_CHARACTERS = 6  # a shorter secret would be found in ordinary words
+__all__ = ["HIDDEN", "REQUEST_ID", "SECURITY", "Recorder", "Redactor", "configure", "secrets_of"]
 
-_WORD = r"[A-Za-z0-9_-]"
-_SECRETS = (
-    (
-        re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE),
-        HIDDEN,
-    ),
-    (re.compile(rf"(?<!{_WORD}){_WORD}{{64}}(?!{_WORD})"), HIDDEN),
-    (re.compile(r"\b(bearer|basic)\s+[^\s,;\"']+", re.IGNORECASE), rf"\1 {HIDDEN}"),
-    (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), rf"\1{HIDDEN}@"),
-    (
-        re.compile(
-            r"(session_id|session_token|attempt|password|secret|__Host-guarita)"
-            r"([\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]+",
-            re.IGNORECASE,
-        ),
-        rf"\1\2{HIDDEN}",
-    ),
-)
-# None of them is in so short a text without white space, "=" and ":": most values need no search.
-_HARMLESS = re.compile(r"[^\s=:]{0,35}")
-# Of closed sets, made up here, or checked on their way in. Proxies like UUIDs as request ids.
-_OURS = frozenset(
-    {"level", "logger", "method", "outcome", "request_id", "status", "ticket", "timestamp"}
-)
-_PLAIN = frozenset({bool, float, int, type(None)})
+SECURITY = "guarita.security"
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
@@ -121,8 +97,35 @@ def _handed_on(
     return (event,), {}
 
 
+class Recorder:
+    """The log of what every request leaves behind, at the level of information.
+
+    The line is as structlog's would be, without its chain of calls, which costs three times that.
+    """
+
+    __slots__ = ("_log", "_name")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._log = structlog.stdlib.get_logger(name)
+
+    def __call__(self, event: str, **details: Any) -> None:
+        writer = structlog.get_config()["logger_factory"](self._name)
+        if isinstance(writer, _Writer):
+            writer.record(event, details)
+        else:  # nobody has called `configure`
+            self._log.info(event, **details)
+
+
 class _Lines(logging.StreamHandler[TextIO]):
-    """To a stream that is buffered by lines at most, as standard error is: it needs no flush."""
+    """To a stream that is buffered by lines at most, as standard error is: it needs no flush.
+
+    A text stream takes a line whole, whoever else writes, so it needs no lock either.
+    """
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        self.emit(record)
+        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -148,11 +151,21 @@ class _Writer:
     def __init__(self, name: str, handlers: list[logging.Handler]) -> None:
         self._name = name
         self._handlers = handlers
+        self._least = min(handler.level for handler in handlers)
         self.debug = partial(self._write, "debug", logging.DEBUG)
         self.info = partial(self._write, "info", logging.INFO)
         self.warning = partial(self._write, "warning", logging.WARNING)
         self.error = partial(self._write, "error", logging.ERROR)
         self.critical = partial(self._write, "critical", logging.CRITICAL)
+
+    def record(self, event: str, details: EventDict) -> None:
+        """An event at the level of information that structlog has not seen."""
+        if self._least > logging.INFO:
+            return
+        details["event"] = event
+        with_request_id(None, "info", details)
+        _timed(None, "info", details)
+        self._write("info", logging.INFO, details)
 
     def _write(self, level: str, number: int, event: EventDict) -> None:
         event["level"], event["logger"] = level, self._name
@@ -162,47 +175,7 @@ class _Writer:
                 handler.handle(line)
 
 
-class Redactor:
-    """The last line of defence: hides whatever looks like a secret, and every secret set."""
-
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = sorted({s for s in secrets if len(s) >= MIN_HIDDEN_CHARACTERS}, key=len)
-        self._known = [*reversed(known)]  # the longest first: one may be a part of another
-
-    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        """A structlog processor; exceptions must be text by then."""
-        hide = self.hide
-        for key, value in event.items():
-            if type(value) is str:
-                if key not in _OURS:
-                    event[key] = hide(value)
-            elif type(value) not in _PLAIN:
-                event[key] = self._hide(value)
-        return event
-
-    def hide(self, text: str) -> str:
-        """The text without secrets."""
-        for secret in self._known:
-            if secret in text:
-                text = text.replace(secret, HIDDEN)
-        if _HARMLESS.fullmatch(text):
-            return text
-        for pattern, replacement in _SECRETS:
-            text = pattern.sub(replacement, text)
-        return text
-
-    def _hide(self, value: Any) -> Any:
-        match value:
-            case None | bool() | int() | float():
-                return value
-            case dict():
-                return {self.hide(str(key)): self._hide(inner) for key, inner in value.items()}
-            case list() | tuple():
-                return [self._hide(inner) for inner in value]
-        return self.hide(str(value))
-
-
-def _visible(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def _visible(event: EventDict) -> EventDict:
     """A caller's words may stand in any value: no line end or terminal code may forge a line.
 
     JSON escapes them itself. A traceback keeps its lines.
@@ -213,12 +186,12 @@ def _visible(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDic
     return event
 
 
-def _json_line(value: object, **options: Any) -> str:
+def _json_line(event: EventDict) -> str:
     """JSON leaves some line ends and terminal codes as they are; here they are escaped too."""
     try:
-        text = orjson.dumps(value, **options).decode()
+        text = orjson.dumps(event, default=str).decode()
     except TypeError:  # half a surrogate pair, a number of more than 64 bits
-        text = json.dumps(value, ensure_ascii=False, **options)
+        text = json.dumps(event, default=str, ensure_ascii=False)
     if text.isascii() and "\x7f" not in text:
         return text
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
@@ -243,7 +216,7 @@ def _secrets_in(model: BaseModel) -> Iterator[str]:
 class _Formatter(structlog.stdlib.ProcessorFormatter):
     """Renders our own events as they are; what others log is made an event first."""
 
-    def __init__(self, processors: list[Processor]) -> None:
+    def __init__(self, redact: Redactor, render: Callable[[EventDict], str]) -> None:
         super().__init__(
             foreign_pre_chain=[
                 with_request_id,
@@ -251,26 +224,31 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
                 structlog.stdlib.add_logger_name,
                 _timed,
             ],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *processors],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                lambda _logger, _method, event: self._text(event),
+            ],
         )
-        self._ours = processors
+        self._redact = redact
+        self._render = render
 
     def format(self, record: logging.LogRecord) -> str:
         if not isinstance(record.msg, dict):
             return super().format(record)
-        event: Any = {**record.msg}  # another handler renders it too
-        for process in self._ours:
-            event = process(None, record.levelname, event)
-        return str(event)
+        return self._text({**record.msg})  # another handler renders it too
+
+    def _text(self, event: EventDict) -> str:
+        if "exc_info" in event:
+            event = structlog.processors.format_exc_info(None, "", event)
+        return self._render(self._redact(None, "", event))
 
 
 def _formatter(redact: Redactor, *, as_json: bool) -> logging.Formatter:
-    renderers: list[Processor] = [structlog.processors.JSONRenderer(_json_line, default=str)]
-    if not as_json:
-        plain = structlog.dev.plain_traceback
-        console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain)
-        renderers = [_visible, console]
-    return _Formatter([structlog.processors.format_exc_info, redact, *renderers])
+    if as_json:
+        return _Formatter(redact, _json_line)
+    plain = structlog.dev.plain_traceback
+    console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain)
+    return _Formatter(redact, lambda event: str(console(None, "", _visible(event))))
 
 
 def _collect_less() -> None:

@@ -52,11 +52,11 @@ class Machine:
         return path.read_text().splitlines() if path.exists() else []
 
     def run(
-        self, script: str, *arguments: str, repository: Path = REPOSITORY
+        self, script: str, *arguments: str, repository: Path = REPOSITORY, path: str = ""
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [repository / "deploy/scripts" / script, *arguments],
-            env={"PATH": str(self.programs)},
+            env={"PATH": path or str(self.programs)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -16,6 +16,7 @@ PYTHON = r"""
 self=$(readlink -f "$0")
 case "$*" in
     *"version_info < (3, 11)"*) exit 0 ;;
+    *--enable-optimizations*) [ ! -e "$(dirname "$self")/OPTIMIZATIONS_MISSING" ] ;;
     *"%d.%d"*) echo 3.13 ;;
     *"import ensurepip"*) [ ! -e ENSUREPIP_MISSING ] ;;
     --version) echo "Python 3.13.5" ;;
@@ -122,6 +123,30 @@ def test_without_rights_or_apt_one_sentence_says_what_to_install(
     assert answer.returncode == 3
     assert ("python3.13-venv" if has_apt else "ensurepip") in answer.stderr
     assert answer.stderr.count("\n") == 1
+
+
+@pytest.mark.usefixtures("python")
+def test_a_python_with_optimizations_is_taken_before_a_newer_one_without(
+    machine: Machine, repository: Path
+) -> None:
+    (machine.programs / "OPTIMIZATIONS_MISSING").touch()
+    second = machine.directory / "second"
+    second.mkdir()
+    shutil.copy(machine.programs / "python3.13", second / "python3.11")
+    answer = machine.run(SCRIPT, repository=repository, path=f"{machine.programs}:{second}")
+    assert answer.returncode == 0, answer.stderr
+    assert f"({second / 'python3.11'})" in answer.stdout
+    assert "without optimizations" not in answer.stdout
+
+
+@pytest.mark.usefixtures("python")
+def test_a_python_without_optimizations_is_taken_with_a_word_where_there_is_no_other(
+    machine: Machine, repository: Path
+) -> None:
+    (machine.programs / "OPTIMIZATIONS_MISSING").touch()
+    answer = machine.run(SCRIPT, repository=repository)
+    assert answer.returncode == 0, answer.stderr
+    assert "without optimizations" in answer.stdout
 
 
 def test_without_a_new_enough_python_one_sentence_says_so(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import falcon
-import orjson
 import structlog
 from falcon.media import JSONHandler
 
 from guarita import metrics
+from guarita.api.answers import as_json
 from guarita.api.auth import Tenants
 from guarita.api.forwarding import Forwarder
 from guarita.api.health import DeepHealth, Live, Metrics, OpenApi, RedisHealth, SessionStatus
@@ -40,20 +39,12 @@ def create_app(settings: Settings, sessions: Sessions, *, metrics_dir: Path | No
         request_type=Request,
         middleware=[RequestFrame(settings), SessionRequired(sessions, forwarder)],
     )
-    app.resp_options.media_handlers[falcon.MEDIA_JSON] = JSONHandler(dumps=_json)
+    app.resp_options.media_handlers[falcon.MEDIA_JSON] = JSONHandler(dumps=as_json)
     app.add_error_handler((Exception, falcon.HTTPError), _answer_error)
     _add_routes(app, Desk(sessions, tenants, forwarder), metrics_dir)
     if settings.demo.enabled:
         app.add_route("/demo/content", DemoContent())
     return app
-
-
-def _json(value: object) -> bytes:
-    """orjson knows no integer of more than 64 bits, and claims may hold one."""
-    try:
-        return orjson.dumps(value)
-    except TypeError:
-        return json.dumps(value, ensure_ascii=False).encode()
 
 
 def _add_routes(app: App, desk: Desk, metrics_dir: Path | None) -> None:

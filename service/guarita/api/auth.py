@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from guarita.config import Tenant
 from guarita.errors import Forbidden, Reason, Rejected
 
 COOKIE = "__Host-guarita"
+# What a browser sends from a frame that has no other cookie.
+_ALONE = re.compile(rf"{COOKIE}=([A-Za-z0-9_.-]+)")
 LOCAL_ORIGINS = ("'self'", "http://localhost:*", "http://127.0.0.1:*")
 
 
@@ -80,7 +83,7 @@ def session_token(req: Request) -> str:
     A page of another site can make the browser send the cookie (CSRF), so there it proves
     nothing. Raises `Rejected`.
     """
-    if req.get_header("Authorization") is not None:
+    if req.header("Authorization") is not None:
         token = _bearer(req)
         if token is None:
             raise Rejected(Reason.BAD_TOKEN)
@@ -92,6 +95,9 @@ def session_token(req: Request) -> str:
 
 def cookie_token(req: Request) -> str:
     """The session token in the cookie. Raises `Rejected` unless there is exactly one."""
+    alone = _ALONE.fullmatch(req.header("Cookie") or "")
+    if alone is not None:
+        return alone[1]
     values = req.get_cookie_values(COOKIE)
     if not values:
         raise Rejected(Reason.MISSING)
@@ -102,9 +108,9 @@ def cookie_token(req: Request) -> str:
 
 def is_same_origin(req: Request) -> bool:
     """Whether the request is from our own page, or from something that is no browser."""
-    return req.get_header("Sec-Fetch-Site") in (None, "same-origin")
+    return req.header("Sec-Fetch-Site") in (None, "same-origin")
 
 
 def _bearer(req: Request) -> str | None:
-    scheme, _, credential = (req.get_header("Authorization") or "").partition(" ")
+    scheme, _, credential = (req.header("Authorization") or "").partition(" ")
     return credential.strip() if scheme.lower() == "bearer" else None

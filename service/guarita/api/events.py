@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import structlog
-
 from guarita.api.request import Request
 from guarita.errors import Rejected
 from guarita.ids import TicketId
-from guarita.logs import SECURITY
+from guarita.logs import SECURITY, Recorder
 from guarita.sessions import hashed
 
-log = structlog.stdlib.get_logger(SECURITY)
+_log = Recorder(SECURITY)
 
 
 def record(
@@ -24,14 +22,16 @@ def record(
     reason: str = "",
 ) -> None:
     """Log one security event; of a ticket only the hash of its id."""
-    details = {
-        "ticket": hashed(str(id)) if id else "",
-        "tenant": tenant,
-        "origin": origin,
-        "reason": reason,
-    }
-    known = {name: value for name, value in details.items() if value}
-    log.info(event, outcome=outcome, address=req.client_address, **known)
+    details = {"outcome": outcome, "address": req.client_address}
+    if id:
+        details["ticket"] = hashed(str(id))
+    if tenant:
+        details["tenant"] = tenant
+    if origin:
+        details["origin"] = origin
+    if reason:
+        details["reason"] = reason
+    _log(event, **details)
 
 
 def record_refusal(req: Request, id: TicketId, error: Rejected) -> None:

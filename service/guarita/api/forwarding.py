@@ -64,7 +64,7 @@ class Forwarder:
         """The home region's answer, or None if this region is home. Raises as `answer` does."""
         if region == self._regions.name:
             return None
-        if req.is_forwarded and self._regions.knows(region):
+        if req.forwarded_by is not None and self._regions.knows(region):
             raise StoreUnavailable(f"a peer takes this for region {region}: check region.peers")
         try:
             answer = self._regions.send(

@@ -13,9 +13,10 @@ import falcon
 import yaml
 
 from guarita import metrics
+from guarita.api.answers import timestamp
 from guarita.api.problems import CONTENT_TYPE, problem_of
 from guarita.api.request import Request
-from guarita.api.tickets import Desk, timestamp
+from guarita.api.tickets import Desk
 from guarita.deadline import Deadline
 from guarita.errors import StoreError
 from guarita.sessions import Sessions
@@ -101,7 +102,7 @@ class DeepHealth:
 
     def _has_key(self, req: Request) -> bool:
         """Whether the caller showed an API key. Raises `Forbidden` when it is a wrong one."""
-        if self._desk.tenants.is_open or not req.get_header("Authorization"):
+        if self._desk.tenants.is_open or not req.header("Authorization"):
             return False
         self._desk.caller(req)
         return True

@@ -152,7 +152,7 @@ def query_ticket_id(req: Request, *, has_regions: bool) -> TicketId:
 
 def idempotency_key(req: Request) -> str | None:
     """The `Idempotency-Key` header: 1 to 255 printable ASCII characters. Raises `Malformed`."""
-    key = req.get_header("Idempotency-Key")
+    key = req.header("Idempotency-Key")
     if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
         raise Malformed("Idempotency-Key must be 1 to 255 printable ASCII characters")
     return key

@@ -6,14 +6,13 @@ import ipaddress
 import time
 
 import falcon
-import structlog
 
 from guarita import metrics
 from guarita.api.forwarding import Forwarder
 from guarita.api.guests import guest_of
-from guarita.api.request import FORWARDED_HEADER, Request
+from guarita.api.request import Request
 from guarita.config import Settings
-from guarita.logs import REQUEST_ID
+from guarita.logs import REQUEST_ID, Recorder
 from guarita.regions import REGION_HEADER
 from guarita.sessions import Sessions
 
@@ -24,9 +23,10 @@ SAFE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_SAFE = {name.lower(): value for name, value in SAFE_HEADERS.items()}  # as Falcon keeps them
 HSTS = "max-age=31536000"
 
-log = structlog.stdlib.get_logger("guarita.access")
+_log = Recorder("guarita.access")
 
 
 class RequestFrame:
@@ -42,7 +42,7 @@ class RequestFrame:
         req.limit(self._deadline_s)
         req.trust(self._proxies)
         REQUEST_ID.set(req.request_id)
-        resp.set_headers(SAFE_HEADERS)  # a resource may set its own
+        resp._headers.update(_SAFE)  # a resource may set its own
 
     def process_response(
         self, req: Request, resp: falcon.Response, resource: object, req_succeeded: bool
@@ -51,7 +51,7 @@ class RequestFrame:
         resp.set_header("X-Request-Id", req.request_id)
         if req.is_https or self._is_public_https:
             resp.set_header("Strict-Transport-Security", HSTS)
-        if self._region and req.is_forwarded:
+        if self._region and req.forwarded_by is not None:
             resp.set_header(REGION_HEADER, self._region)
         self._tell(req, resp)
         REQUEST_ID.set("")
@@ -59,18 +59,18 @@ class RequestFrame:
     def _tell(self, req: Request, resp: falcon.Response) -> None:
         seconds = time.monotonic() - req.started_at
         method = req.method if req.method in METHODS else "other"
-        route = req.uri_template or "unmatched"
         status = resp.status_code
-        metrics.count_request(method, route, status, seconds)
-        log.info(
-            "request",
-            method=method,
-            path=req.path[:200],
-            status=status,
-            duration_ms=round(seconds * 1000, 1),
-            address=req.client_address,
-            **({"region": req.get_header(FORWARDED_HEADER)} if req.is_forwarded else {}),
-        )
+        metrics.count_request(method, req.uri_template or "unmatched", status, seconds)
+        details = {
+            "method": method,
+            "path": req.path[:200],
+            "status": status,
+            "duration_ms": round(seconds * 1000, 1),
+            "address": req.client_address,
+        }
+        if req.forwarded_by is not None:
+            details["region"] = req.forwarded_by
+        _log("request", **details)
 
 
 class SessionRequired:

@@ -6,11 +6,12 @@ import falcon
 import structlog
 
 from guarita import web
+from guarita.api.answers import timestamp
 from guarita.api.auth import Tenants, cookie_token
 from guarita.api.forwarding import Forwarder, pass_back
 from guarita.api.inputs import query_ticket_id
 from guarita.api.request import Request
-from guarita.api.tickets import Desk, timestamp
+from guarita.api.tickets import Desk
 from guarita.deadline import Deadline
 from guarita.errors import Forbidden, Reason, Rejected, StoreError
 from guarita.ids import TicketId
@@ -36,7 +37,7 @@ class IframePage:
 
     def on_get(self, req: Request, resp: falcon.Response) -> None:
         """The page, whatever the store does; after a reload it comes without a ticket."""
-        if req.get_header("Sec-Fetch-Dest") not in (None, "iframe", "frame"):
+        if req.header("Sec-Fetch-Dest") not in (None, "iframe", "frame"):
             raise Forbidden("This page is shown inside an iframe of the site that asked for it.")
         id = None
         if "session_id" in req.params:
@@ -53,7 +54,7 @@ class IframePage:
                 grant = self._grant(req, id, soon)
         except (Rejected, StoreError) as exc:
             log.info("the page is shown without its ticket", reason=str(exc))
-        language = web.choose_language(req.get_header("Accept-Language"))
+        language = web.choose_language(req.header("Accept-Language"))
         resp.data = web.page(language)
         resp.content_type = "text/html; charset=utf-8"
         resp.set_header("Content-Language", language)
@@ -70,7 +71,7 @@ class IframePage:
         if grant is not None:
             embedders = self._tenants.embedders(grant.tenant, grant.origin)
         else:
-            embedders = self._tenants.embedders_by_referrer(req.get_header("Referer") or "")
+            embedders = self._tenants.embedders_by_referrer(req.header("Referer") or "")
         return PAGE_POLICY + (" ".join(embedders) or "'none'")
 
 
@@ -106,6 +107,6 @@ class DemoContent:
 
 
 def _greeting(req: Request, name: str) -> str:
-    if web.choose_language(req.get_header("Accept-Language")) == "pt-BR":
+    if web.choose_language(req.header("Accept-Language")) == "pt-BR":
         return f"Olá, {name}! Só quem tem uma sessão vê isto."
     return f"Hello, {name}! Only someone with a session sees this."

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import random
 import re
-import secrets
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,6 +27,17 @@ Networks = Sequence[IPv4Network | IPv6Network]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
+class _Keys(dict[str, str]):
+    """Under which WSGI has the headers that are asked for by name in the code."""
+
+    def __missing__(self, name: str) -> str:
+        key = self[name] = "HTTP_" + name.upper().replace("-", "_")
+        return key
+
+
+_KEYS = _Keys()
+
+
 class Request(falcon.Request):
     """A Falcon request with an id, an address, a deadline and, where one is needed, a session."""
 
@@ -35,41 +46,43 @@ class Request(falcon.Request):
         self.started_at = time.monotonic()
         self.request_id = _request_id(env.get("HTTP_X_REQUEST_ID"))
         self.client_address = self.remote_addr
-        self.is_https = self.scheme == "https"
-        self.deadline = Deadline.after(0)
+        self.is_https = env["wsgi.url_scheme"] == "https"
+        self.deadline = Deadline(self.started_at)
+        self.forwarded_by: str | None = env.get(_KEYS[FORWARDED_HEADER])
+        """The region that sent it here."""
         self.guest: Session | None = None
         self._body: bytes | None = None
 
+    def header(self, name: str) -> str | None:
+        """What was sent under this name, but for `Content-Type` and `Content-Length`."""
+        value: str | None = self.env.get(_KEYS[name])
+        return value
+
     def limit(self, deadline_s: float) -> None:
         """Start the request's clock; a forwarding region may allow less, never more."""
-        told = self.get_header(DEADLINE_HEADER)
+        told = self.header(DEADLINE_HEADER)
         if told and re.fullmatch(r"[0-9]{1,7}", told):
             deadline_s = min(deadline_s, int(told) / 1000)
-        self.deadline = Deadline.after(deadline_s)
+        self.deadline = Deadline(self.started_at + deadline_s)
 
     def trust(self, proxies: Networks) -> None:
         """Believe `X-Forwarded-For` and `-Proto`, as far as trusted proxies wrote them."""
         if not proxies or not _is_trusted(self.remote_addr, proxies):
             return
-        hops = (self.get_header("X-Forwarded-For") or "").split(",")
+        hops = (self.header("X-Forwarded-For") or "").split(",")
         for hop in reversed([hop.strip() for hop in hops]):
             if not _is_address(hop):
                 break
             self.client_address = hop
             if not _is_trusted(hop, proxies):
                 break
-        self.is_https = self.is_https or self.get_header("X-Forwarded-Proto") == "https"
+        self.is_https = self.is_https or self.header("X-Forwarded-Proto") == "https"
 
     @property
     def is_prefetch(self) -> bool:
         """Whether a browser asks ahead of its user (Fetch standard, `Sec-Purpose`)."""
         names = ("Sec-Purpose", "Purpose", "X-Moz")
-        return any((self.get_header(name) or "").startswith("prefetch") for name in names)
-
-    @property
-    def is_forwarded(self) -> bool:
-        """Whether another region sent it here."""
-        return self.get_header(FORWARDED_HEADER) is not None
+        return any((self.header(name) or "").startswith("prefetch") for name in names)
 
     def body(self) -> bytes:
         """The whole body.
@@ -90,16 +103,20 @@ class Request(falcon.Request):
         A server that closes a connection with something unread on it resets it, and the answer
         may be lost on the way.
         """
-        if self._body is None:
+        # Without one of them an HTTP/1.1 request has no body (RFC 9112, 6.3).
+        announced = "CONTENT_LENGTH" in self.env or "HTTP_TRANSFER_ENCODING" in self.env
+        if announced and self._body is None:
             with suppress(Malformed, falcon.HTTPError):
                 self._read(MAX_DRAINED_BYTES)
 
     def _read(self, size: int) -> bytes:
         if self.content_length is None and not self.env.get("wsgi.input_terminated"):
             return b""
-        stream = self.stream if self.content_length is None else self.bounded_stream
+        length = self.content_length
+        is_bounded = length is not None and length > MAX_BODY_BYTES  # and read in two goes
+        stream = self.bounded_stream if is_bounded else self.stream
         try:
-            return bytes(stream.read(size))
+            return bytes(stream.read(size if is_bounded or length is None else length))
         except TimeoutError as exc:
             text = "The body took too long to arrive."
             raise falcon.HTTPError(falcon.HTTP_408, description=text) from exc
@@ -113,7 +130,7 @@ def _request_id(sent: str | None) -> str:
 
 def new_request_id() -> str:
     """For a request that brought none."""
-    return secrets.token_hex(16)
+    return f"{random.getrandbits(128):032x}"
 
 
 def _is_address(text: str) -> bool:

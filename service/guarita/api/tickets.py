@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from urllib.parse import quote
 
 import falcon
 
 from guarita import metrics
 from guarita.api import events
+from guarita.api.answers import as_json, timestamp
 from guarita.api.auth import COOKIE, Caller, Tenants, is_same_origin
 from guarita.api.forwarding import Forwarder
 from guarita.api.guests import guest_of
@@ -32,6 +33,7 @@ from guarita.stores.base import Grant
 
 # Printable ASCII but for the space, which header parsers trim, and the percent sign itself.
 _HEADER_SAFE = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
+_NEEDS_NO_QUOTES = re.compile(r"[!-$&-~]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +91,13 @@ class CreateSession:
         grant = Grant(caller.name, body.origin or "", body.subject or "", claims)
         id = self._create(req, grant, key)
         sessions = self._desk.sessions
-        resp.media = {
+        answer = {
             "session_id": str(id),
             "expires_in_minutes": minutes(sessions.policy.ticket_ttl_s),
             "iframe_url": f"/client/iframe.html?session_id={id}",
             "storage": sessions.store.kind,
         }
+        resp.data = as_json(answer)
 
     def _create(self, req: Request, grant: Grant, key: str | None) -> TicketId:
         """Create, and note how it ended. Raises `Conflict`, `LimitReached` and `StoreError`."""
@@ -151,12 +154,13 @@ class Redeem:
         session = admission.session
         if body.cookie:
             _set_cookie(resp, admission.token, self._desk.sessions.policy.session_ttl_s)
-        resp.media = {
+        answer = {
             "session_token": admission.token,
             "expires_at": timestamp(session.expires_at_ms),
             "subject": session.subject,
             "claims": session.claims,
         }
+        resp.data = as_json(answer)
 
 
 class Verify:
@@ -171,7 +175,8 @@ class Verify:
         if session is None:
             return
         describe(session, resp)
-        resp.media = {"subject": session.subject, "expires_at": timestamp(session.expires_at_ms)}
+        answer = {"subject": session.subject, "expires_at": timestamp(session.expires_at_ms)}
+        resp.data = as_json(answer)
 
 
 class Revoke:
@@ -211,14 +216,11 @@ def describe(session: Session, resp: falcon.Response) -> None:
     The subject's header is there even when it is empty: one that the client made up must not
     stand in its place.
     """
-    resp.set_header("X-Guarita-Subject", quote(session.subject or "", safe=_HEADER_SAFE))
+    subject = session.grant.subject
+    if not _NEEDS_NO_QUOTES.fullmatch(subject):
+        subject = quote(subject, safe=_HEADER_SAFE)
+    resp.set_header("X-Guarita-Subject", subject)
     resp.set_header("X-Guarita-Session", session.hashed_id)
-
-
-def timestamp(ms: float) -> str:
-    """RFC 3339 in UTC, in milliseconds."""
-    text = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")
 
 
 def minutes(seconds: int) -> int | float:

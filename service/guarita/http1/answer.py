@@ -22,6 +22,7 @@ _PLAIN = bytes(each for each in range(256) if each == 9 or 32 <= each != 127)
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 )
+KNOWN_NAMES = 256
 _MEANT_FOR_US = _HOP_BY_HOP | {"content-length", "date", "server"}
 
 
@@ -74,7 +75,7 @@ class Answer:
         lines = [f"HTTP/1.1 {status}\r\n"]
         dated = served = False
         for name, value in headers:
-            known = _known(name)
+            known = _KNOWN[name]
             if known is not None:
                 dated, served = dated or known == "date", served or known == "server"
                 if not self._keep(known, value, code):
@@ -163,13 +164,20 @@ def _code(status: str) -> int:
     return int(status[:3])
 
 
-@lru_cache(maxsize=256)
-def _known(name: str) -> str | None:
-    """The name of a header in small letters, if it concerns the connection."""
-    if _NAME.fullmatch(name) is None:
-        raise BrokenAnswerError("this is no name of a header")
-    lower = name.lower()
-    return lower if lower in _MEANT_FOR_US else None
+class _Known(dict[str, str | None]):
+    """The names of headers that concern the connection, in small letters; None for the others."""
+
+    def __missing__(self, name: str) -> str | None:
+        if _NAME.fullmatch(name) is None:
+            raise BrokenAnswerError("this is no name of a header")
+        lower = name.lower()
+        known = lower if lower in _MEANT_FOR_US else None
+        if len(self) < KNOWN_NAMES:
+            self[name] = known
+        return known
+
+
+_KNOWN = _Known()
 
 
 @lru_cache(maxsize=1)

@@ -96,13 +96,49 @@ def read_head(wire: Wire, base: dict[str, Any]) -> Head:
 
     Raises `RefusedError`, `GoneError` where none comes, and `LateError` where its end does not.
     """
-    data = bytearray(wire.held or wire.wait())
+    data = wire.held or wire.wait()
     wire.held = b""
     expires = monotonic() + wire.limits.head_s
     if data[0] == 0x0D:
-        _skip_empty_line(data, wire, expires)
+        data = _without_empty_line(data, wire, expires)
     fields = _Fields()
     parser = HttpRequestParser(fields)
+    fed = 0
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        data, fed, end = _until_end(data, wire, expires, parser, fields)
+    end += 4
+    if end > MAX_HEAD_BYTES:
+        raise RefusedError(431)
+    if end < len(data):
+        wire.held = data[end:]
+        data = data[:end]
+    _feed(parser, fields, data[fed:])
+    line = _LINE.match(data)
+    if line is None or line.end() - 2 > MAX_LINE_BYTES or not fields.is_complete:
+        raise RefusedError(400)
+    environ = base.copy()
+    _add_fields(environ, fields.found)
+    method, target, minor = line.groups()
+    _add_line(environ, method.decode("ascii"), target.decode("ascii"), minor.decode("ascii"))
+    return Head(environ)
+
+
+def _without_empty_line(data: bytes, wire: Wire, expires: float) -> bytes:
+    """One may come before a request (RFC 9112, 2.2)."""
+    while len(data) < 3:
+        data += wire.receive(expires)
+    return data.removeprefix(b"\r\n")
+
+
+def _until_end(
+    first: bytes, wire: Wire, expires: float, parser: HttpRequestParser, fields: _Fields
+) -> tuple[bytes, int, int]:
+    """A head that comes in pieces: all of it, how much was fed, and where its last line ends.
+
+    All but the last piece is fed before the end is there: nonsense ends at once.
+    """
+    data = bytearray(first)
     fed, has_line = 0, False
     while (end := data.find(b"\r\n\r\n", max(0, fed - 3))) < 0:
         _feed(parser, fields, data[fed:])
@@ -111,30 +147,10 @@ def read_head(wire: Wire, base: dict[str, Any]) -> Head:
             raise RefusedError(431)
         fed = len(data)
         data += wire.receive(expires)
-    end += 4
-    wire.held = bytes(data[end:])
-    if end > MAX_HEAD_BYTES:
-        raise RefusedError(431)
-    _feed(parser, fields, data[fed:end])
-    line = _LINE.match(data)
-    if line is None or line.end() - 2 > MAX_LINE_BYTES or not fields.is_complete:
-        raise RefusedError(400)
-    environ = base.copy()
-    _add_fields(environ, fields.found)
-    _add_line(environ, *(part.decode("ascii") for part in line.groups()))
-    return Head(environ)
+    return bytes(data), fed, end
 
 
-def _skip_empty_line(data: bytearray, wire: Wire, expires: float) -> None:
-    """One may come before a request (RFC 9112, 2.2)."""
-    while len(data) < 3:
-        data += wire.receive(expires)
-    if data.startswith(b"\r\n"):
-        del data[:2]
-
-
-def _feed(parser: HttpRequestParser, fields: _Fields, data: bytearray) -> None:
-    """All of it but the last piece is fed before the end is there: nonsense ends at once."""
+def _feed(parser: HttpRequestParser, fields: _Fields, data: bytes | bytearray) -> None:
     if fields.is_complete:
         raise RefusedError(400)
     try:

@@ -109,9 +109,10 @@ class Server:
         except LateError:
             return self._answer_refusal(wire, 408)
         environ = head.environ
-        body = None
-        if head.length == 0:
-            environ["wsgi.input"] = io.BytesIO()
+        body, length = None, head.length
+        if length is not None and length <= len(wire.held) and not head.expects_continue:
+            environ["wsgi.input"] = io.BytesIO(wire.held[:length])  # it is here already, or none
+            wire.held = wire.held[length:]
         else:
             body = open_body(wire, head.length, expects_continue=head.expects_continue)
             environ["wsgi.input"] = io.BufferedReader(body)

@@ -7,6 +7,7 @@ library first, and prometheus-client decides at its import how it counts.
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import resource
@@ -59,6 +60,15 @@ def connections(settings: Settings) -> int:
 def stop_s(settings: Settings) -> int:
     """Seconds that a worker has to finish what it was asked, before it is killed."""
     return math.ceil(settings.store.deadline_s) + GRACE_S
+
+
+def settle() -> None:
+    """To be called when a worker has made what lives as long as it does.
+
+    The collector looks at that no more: a look at it all stops every request for 35 ms.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _runner(settings: Settings) -> Callable[[Service], None]:

@@ -24,7 +24,7 @@ from granian.http import HTTP1Settings
 from guarita import logs
 from guarita.config import Settings
 from guarita.errors import StoreUnavailable
-from guarita.server import BACKLOG, KEEP_ALIVE_S, connections, stop_s
+from guarita.server import BACKLOG, KEEP_ALIVE_S, connections, settle, stop_s
 from guarita.server.address import UNIX, ip_and_port
 from guarita.wsgi import Service
 
@@ -118,6 +118,7 @@ class _Loader:
             _forget_metrics_of_the_dead(self.service.metrics_dir)
         sessions, app = _with_most_waiting(self.service).open()
         Finalize(None, sessions.store.close, exitpriority=0)
+        settle()
         return _Whole(app)
 
 

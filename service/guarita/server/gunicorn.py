@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from guarita.server import BACKLOG, KEEP_ALIVE_S, connections, stop_s
+from guarita.server import BACKLOG, KEEP_ALIVE_S, connections, settle, stop_s
 from guarita.wsgi import Service
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> App:
         self._sessions, app = self._service.open()
+        settle()
         return app
 
     def _close(self, _server: object, _worker: object) -> None:

@@ -134,7 +134,8 @@ class Pipeline:
             if (waiting := len(self._queue) + len(self._unacknowledged)) >= self._most_waiting:
                 raise Full(f"{waiting} calls wait for the store already")
             self._queue.append(call)
-            self._changed.notify()
+            if len(self._queue) == 1:  # it waits only while the queue is empty
+                self._changed.notify()
         if not call.wait():
             with self._changed:  # whether it was sent is decided under this lock
                 if not call.sent:
