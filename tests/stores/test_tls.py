@@ -25,6 +25,8 @@ from guarita.topology.local.ports import answers, free_ports
 
 from .test_contract import create, eventually, redeem
 
+HOUR = datetime.timedelta(hours=1)
+
 
 @dataclass(frozen=True)
 class Authority:
@@ -65,7 +67,10 @@ def _name(common_name: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    lasts: datetime.timedelta = HOUR,
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
@@ -74,8 +79,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
+        .not_valid_before(now - HOUR)
+        .not_valid_after(now + lasts)
     )
 
 
@@ -83,13 +88,15 @@ def _write(path: Path, certificate: x509.Certificate) -> None:
     path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
 
-def certify(directory: Path, name: str, alt: x509.GeneralName) -> None:
+def certify(
+    directory: Path, name: str, alt: x509.GeneralName, lasts: datetime.timedelta = HOUR
+) -> None:
     """Writes ca.pem, other.pem (which signed nothing), and NAME.pem with NAME.key."""
     authority, authority_key = Authority(directory, "ca").make()
     Authority(directory, "other").make()
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = (
-        _builder(_name(name), authority.subject, key)
+        _builder(_name(name), authority.subject, key, lasts)
         .add_extension(x509.SubjectAlternativeName([alt]), critical=False)
         .add_extension(  # Python 3.13 takes no certificate without it
             x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()),

@@ -1,0 +1,230 @@
+"""Asks one server, name or agent; each question has short time limits and answers as a value."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from http.client import HTTPConnection, HTTPException
+from typing import Any
+
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
+
+from guarita.clients import pool
+from guarita.config import Address, Credentials, SessionSettings, Topology
+from guarita.doctor import answers
+from guarita.doctor.answers import text_of
+from guarita.doctor.seen import Agent, Cause, Failure, HostName, Node, Sentinel, Server
+
+TIMEOUT_S = 0.5
+_ACL_LOG_ENTRIES = 20
+_CONFIG = (
+    *("appendonly", "appendfsync", "save", "stop-writes-on-bgsave-error"),
+    *("min-replicas-to-write", "min-replicas-max-lag", "replica-priority"),
+    *("repl-timeout", "repl-ping-replica-period"),
+)
+
+# What the service's scripts call. This one runs nothing of it: it asks the server what its user
+# may do, and the server keeps its text, as it keeps the service's own.
+_CHECK = b"""
+local lacks = {}
+for _, words in ipairs({
+  {'get', KEYS[1]}, {'set', KEYS[1], '', 'PXAT', '1'}, {'pexpiretime', KEYS[1]}, {'time'},
+  {'hget', KEYS[2], ''}, {'hmget', KEYS[2], ''}, {'hset', KEYS[2], '', ''},
+  {'hincrby', KEYS[2], '', '1'}, {'hdel', KEYS[2], ''}, {'hlen', KEYS[2]}, {'hkeys', KEYS[2]},
+  {'spublish', KEYS[2] .. ':revocations', ''},
+}) do
+  if not redis.acl_check_cmd(unpack(words)) then table.insert(lacks, words[1]) end
+end
+return lacks
+"""
+_CHECK_ID = hashlib.sha1(_CHECK, usedforsecurity=False).hexdigest()
+
+Command = tuple[str | bytes | int, ...]
+Clock = Callable[[], float]
+
+
+def ask_sentinel(
+    address: Address, credentials: Credentials, primary_name: str, now: Clock
+) -> Sentinel:
+    """Everything that a Sentinel says of one primary."""
+    commands: dict[str, Command] = {
+        "info": ("INFO", "sentinel"),
+        "named": ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", primary_name),
+        "master": ("SENTINEL", "MASTER", primary_name),
+        "replicas": ("SENTINEL", "REPLICAS", primary_name),
+        "sentinels": ("SENTINEL", "SENTINELS", primary_name),
+        "ckquorum": ("SENTINEL", "CKQUORUM", primary_name),
+        "myid": ("SENTINEL", "MYID"),
+        "masters": ("SENTINEL", "MASTERS"),
+        "acl log": ("ACL", "LOG", _ACL_LOG_ENTRIES),
+    }
+    server, said = _ask(address, credentials, commands, now)
+    if server.failure or server.info.get("redis_mode") != "sentinel":
+        return Sentinel(server)
+    if isinstance(said["master"], NoPermissionError):
+        return Sentinel(server)
+    return Sentinel(server, answers.view(said))
+
+
+def ask_node(
+    address: Address,
+    credentials: Credentials,
+    sessions: SessionSettings,
+    topology: Topology,
+    now: Clock,
+) -> Node:
+    """Everything that a data node says of itself, and what its user may do."""
+    tag = "{0}" if topology is Topology.CLUSTER else ""
+    record, counters = f"{sessions.key_prefix}{tag}doctor", f"{sessions.stats_key}{tag}"
+    commands: dict[str, Command] = {
+        "info": ("INFO",),
+        "config": ("CONFIG", "GET", *_CONFIG),
+        "client list": ("CLIENT", "LIST", "TYPE", "pubsub"),
+        "acl log": ("ACL", "LOG", _ACL_LOG_ENTRIES),
+        "role": ("ROLE",),
+        "script load": ("SCRIPT", "LOAD", _CHECK),
+        "evalsha": ("EVALSHA", _CHECK_ID, 2, record, counters),
+        "wait": ("WAIT", 0, 1),
+    }
+    if topology is Topology.CLUSTER:
+        commands["cluster info"] = ("CLUSTER", "INFO")
+        commands["cluster nodes"] = ("CLUSTER", "NODES")
+    server, said = _ask(address, credentials, commands, now)
+    if server.failure:
+        return Node(server)
+    return Node(
+        server,
+        config=answers.fields(said["config"]),
+        watchers=answers.watchers(said["client list"]),
+        lacks=_lacks(said),
+        cluster=answers.lines(said.get("cluster info")),
+        members=answers.members(said.get("cluster nodes")),
+    )
+
+
+def _lacks(said: dict[str, Any]) -> tuple[str, ...]:
+    """What the service calls itself, and what its scripts do."""
+    own = ("info", "role", "script load", "evalsha", "wait", "cluster nodes")
+    denied = [name for name in own if isinstance(said.get(name), NoPermissionError)]
+    checked = said["evalsha"]
+    within = [text_of(each) for each in checked] if isinstance(checked, list) else []
+    return tuple(denied + within)
+
+
+def _ask(
+    address: Address, credentials: Credentials, commands: dict[str, Command], now: Clock
+) -> tuple[Server, dict[str, Any]]:
+    """Signs in, reads the clock, sends all commands at once. An error of one is its answer."""
+    user = credentials.username or "default"
+    found = Server(address, user=user)
+    connection: Any = pool(
+        (address.host, address.port), credentials, TIMEOUT_S, TIMEOUT_S
+    ).make_connection()
+    try:
+        connection.connect()
+        began_s, clock = now(), time.monotonic()
+        first = _exchange(connection, [("INFO", "server")])[0]
+        unsure_s = (time.monotonic() - clock) / 2
+        if isinstance(first, RedisError) and not isinstance(first, NoPermissionError):
+            raise first
+        said = dict(zip(commands, _exchange(connection, list(commands.values())), strict=True))
+        certificate_ends_s = _certificate_ends_s(connection)
+    except (RedisError, OSError, ValueError) as exc:
+        return Server(address, answers.failure(exc), user=user), {}
+    finally:
+        connection.disconnect()
+    told = {**answers.info(first), **answers.info(said["info"])}
+    time_us = answers.lines(first).get("server_time_usec")
+    found = Server(
+        address,
+        user=user,
+        info=told,
+        ahead_s=int(time_us) / 1e6 - (began_s + unsure_s) if time_us else None,
+        unsure_s=unsure_s,
+        denied=tuple(n for n, each in said.items() if isinstance(each, NoPermissionError)),
+        refusals=answers.refusals(said["acl log"]),
+        certificate_ends_s=certificate_ends_s,
+        open=_is_open(address, credentials),
+    )
+    return found, said
+
+
+def _exchange(connection: Any, commands: list[Command]) -> list[Any]:
+    connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+    return [_answer(connection) for _ in commands]
+
+
+def _answer(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except ResponseError as exc:
+        return exc
+    except RedisError as exc:
+        if connection.is_connected:  # an answer with an error of its own kind, such as LOADING
+            return exc
+        raise
+
+
+def _is_open(address: Address, credentials: Credentials) -> bool:
+    """Whether a client without password or certificate is answered."""
+    tls = credentials.tls.model_copy(update={"cert_file": None, "key_file": None})
+    anybody = Credentials(tls=tls)
+    connection: Any = pool(
+        (address.host, address.port), anybody, TIMEOUT_S, TIMEOUT_S
+    ).make_connection()
+    try:
+        connection.connect()
+        return bool(_exchange(connection, [("PING",)])[0] == b"PONG")
+    except (RedisError, OSError):
+        return False
+    finally:
+        connection.disconnect()
+
+
+def _certificate_ends_s(connection: Any) -> float | None:
+    """Until when the server's certificate is good; redis-py has no other way to its socket."""
+    tls = getattr(connection, "_sock", None)
+    certificate = tls.getpeercert() if isinstance(tls, ssl.SSLSocket) else None
+    if not certificate:
+        return None
+    return float(ssl.cert_time_to_seconds(str(certificate["notAfter"])))
+
+
+def resolve(host: str) -> HostName:
+    """How a name resolves from here, and how long that takes."""
+    began = time.monotonic()
+    try:
+        rows = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError as exc:
+        return HostName(host, time.monotonic() - began, failure=exc.strerror or str(exc))
+    addresses = tuple(sorted({str(row[4][0]) for row in rows}))
+    return HostName(host, time.monotonic() - began, addresses)
+
+
+def ask_agent(address: Address) -> Agent:
+    """Whether a node agent is alive and ready."""
+    alive, trouble = _get(address, "/livez")
+    if not alive:
+        return Agent(address, alive=False, ready=False, trouble=trouble)
+    ready, trouble = _get(address, "/readyz")
+    return Agent(address, alive=True, ready=ready, trouble=trouble)
+
+
+def _get(address: Address, path: str) -> tuple[bool, str]:
+    connection = HTTPConnection(address.host, address.port, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as exc:
+        return False, f"{path}: {exc}"
+    finally:
+        connection.close()
+    return status == 200, "" if status == 200 else f"{path} answered {status}"
+
+
+def late(address: Address, budget_s: float) -> Server:
+    """A server that was asked and did not answer before everything had to be over."""
+    return Server(address, Failure(Cause.SILENT, f"no answer within {budget_s:g} s"))

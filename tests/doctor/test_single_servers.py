@@ -1,0 +1,155 @@
+"""Servers of their own: standalone, Cluster, TLS, a long load; and the agents' answers."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from cli.test_health import answering
+from guarita.config import Address, StoreSettings
+from guarita.doctor.findings import findings
+from guarita.topology.local import LocalCluster, LocalStandalone, processes
+from guarita.topology.local.ports import free_ports
+from guarita.topology.local.servers import find_server
+
+from .conftest import codes, look, said, settings
+from stores.conftest import started
+from stores.test_tls import certify, start
+
+
+@pytest.fixture
+def standalone(tmp_path: Path) -> Iterator[LocalStandalone]:
+    installation = LocalStandalone(tmp_path)
+    started(installation)
+    yield installation
+    installation.kill_all()
+
+
+def test_the_memory_store_has_nobody_to_ask() -> None:
+    seen = look(StoreSettings.model_validate({"topology": "memory"}))
+    assert codes(seen) == {"nothing-to-ask"}
+    assert (seen.nodes, seen.sentinels, seen.names) == ((), (), ())
+
+
+def test_a_standalone_server_that_is_well_and_then_dead(standalone: LocalStandalone) -> None:
+    store = settings(standalone)
+    assert findings(look(store)) == ()
+    standalone.kill_all()
+    assert codes(look(store)) == {"named-unreachable"}
+
+
+def test_a_password_that_the_server_does_not_want(standalone: LocalStandalone) -> None:
+    seen = look(settings(standalone, data={"password": "not wanted"}))
+    assert "password-unwanted" in codes(seen)
+    assert "not wanted" not in said(seen, "password-unwanted")
+
+
+def test_agents_that_live_are_ready_or_do_not_answer(standalone: LocalStandalone) -> None:
+    store = settings(standalone)
+    with answering({"/livez": 200, "/readyz": 200}) as port:
+        seen = look(store, agents=[Address("127.0.0.1", port)])
+        assert codes(seen) == set()
+        assert seen.has_agents
+    with answering({"/livez": 200, "/readyz": 503}) as port:
+        seen = look(store, agents=[Address("127.0.0.1", port)])
+        assert "/readyz answered 503" in said(seen, "agent-not-ready")
+    assert codes(look(store, agents=[Address("127.0.0.1", port)])) == {"agent-silent"}
+
+
+@pytest.mark.cluster
+def test_a_cluster_whose_replica_dies(tmp_path: Path) -> None:
+    cluster = LocalCluster(tmp_path, password="a Cluster's password")
+    started(cluster)
+    try:
+        seen = look(settings(cluster))
+        assert len(seen.nodes) == 6
+        # No node agent, and the usual repl-timeout of 60 s.
+        assert codes(seen) == {"frozen-replica-kept"}
+        cluster.kill(cluster.nodes[5])
+
+        def is_failed() -> bool:
+            found = codes(look(settings(cluster)))
+            return {"cluster-node-failed", "cluster-without-replica", "node-silent"} <= found
+
+        assert processes.wait_until(is_failed, timeout_s=20)
+    finally:
+        cluster.kill_all()
+
+
+@contextmanager
+def speaking_tls(directory: Path, name: str, lasts_h: int = 1) -> Iterator[StoreSettings]:
+    """A standalone server whose certificate has this name and lasts so long from now."""
+    alt: x509.GeneralName = x509.DNSName(name)
+    if name == "127.0.0.1":
+        alt = x509.IPAddress(ipaddress.ip_address(name))
+    certify(directory, "server", alt, datetime.timedelta(hours=lasts_h))
+    port = free_ports(1)[0]
+    process = start(directory, port, ['save ""', "tls-auth-clients no", "appendonly yes"])
+    tls = {"enabled": True, "ca_file": str(directory / "ca.pem")}
+    try:
+        yield StoreSettings.model_validate(
+            {"standalone": {"host": "127.0.0.1", "port": port}, "data": {"tls": tls}}
+        )
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize(
+    ("name", "lasts_h", "expected"),
+    [
+        ("127.0.0.1", 1, {"certificate-ends-soon"}),
+        ("127.0.0.1", 24 * 31, set()),
+        ("127.0.0.1", -1, {"certificate-expired"}),
+        ("elsewhere.example", 24 * 31, {"certificate-name"}),
+    ],
+)
+def test_certificates(tmp_path: Path, name: str, lasts_h: int, expected: set[str]) -> None:
+    with speaking_tls(tmp_path, name, lasts_h) as store:
+        assert codes(look(store)) - {"named-unreachable"} == expected
+
+
+def test_a_certificate_of_another_authority_and_a_client_without_tls(tmp_path: Path) -> None:
+    with speaking_tls(tmp_path, "127.0.0.1", 24 * 31) as store:
+        other = {"enabled": True, "ca_file": str(tmp_path / "other.pem")}
+        for tls, expected in ((other, "certificate-untrusted"), ({}, "named-unreachable")):
+            changed = {**store.model_dump(exclude={"data"}), "data": {"tls": tls}}
+            assert expected in codes(look(StoreSettings.model_validate(changed)))
+
+
+@pytest.fixture
+def slow_to_load(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A server that takes its time with each key of its AOF, as one with much data does."""
+    server = find_server()
+    port = free_ports(1)[0]
+    command = "".join(f"*3\r\n$3\r\nSET\r\n$5\r\n{n:05}\r\n$1\r\nx\r\n" for n in range(40_000))
+    (tmp_path / "appendonly.aof").write_text(command)
+    config = tmp_path / "server.conf"
+    lines = [
+        f"port {port}",
+        "bind 127.0.0.1",
+        f'dir "{tmp_path}"',
+        'save ""',
+        "appendonly yes",
+        "key-load-delay 100",  # microseconds; others are answered after each 1024 keys
+    ]
+    config.write_text("\n".join(lines) + "\n")
+    process = subprocess.Popen([server.path, str(config)], stdout=subprocess.DEVNULL)
+    yield process, port
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.usefixtures("standalone")
+def test_a_server_that_loads_its_data(slow_to_load: tuple[object, int]) -> None:
+    store = StoreSettings.model_validate(
+        {"standalone": {"host": "127.0.0.1", "port": slow_to_load[1]}}
+    )
+    assert processes.wait_until(lambda: "loading" in codes(look(store)), timeout_s=10)
