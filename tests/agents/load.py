@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import cycle, pairwise
 from typing import Any, TypeVar
 
-from guarita.topology.local.processes import wait_until
+from guarita.processes import wait_until
 
 from ..exactly_once.history import NOBODY, Answer, Outcome, Ticket, Truth
 from .client import AnswerLostError, Client, NotSentError, Reply, request_of

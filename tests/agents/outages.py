@@ -40,7 +40,7 @@ def kill_node(stage: Stage) -> None:
 
 def stop_server(stage: Stage) -> None:
     """SIGSTOP the primary's server for longer than a failover takes, then SIGCONT"""
-    _stand_still(stage, stage.pause_server, stage.resume_server)
+    _stand_still(stage, stage.sentinel.pause_server, stage.sentinel.resume_server)
 
 
 def stop_node(stage: Stage) -> None:

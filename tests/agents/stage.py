@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -15,11 +14,13 @@ from typing import Any
 
 import redis
 
+from guarita import processes
+from guarita.config import Durability
 from guarita.errors import TopologyError
-from guarita.topology.local import Condition, LocalSentinel, Node, processes
+from guarita.processes import wait_until
+from guarita.topology.local import Condition, LocalSentinel, Node
 from guarita.topology.local.application import Application
 from guarita.topology.local.ports import free_ports
-from guarita.topology.local.processes import wait_until
 
 from .load import Load
 from .sampler import Sample, Sampler, sample_of
@@ -28,7 +29,7 @@ READY_S = 90.0
 STEADY_WITHIN_S = 45.0
 DAY_S = 86_400
 # What the files of a node are, beside its data.
-_NOT_DATA = ("agent.yaml", "server.conf", "*.log", "secret*", "*.pid")
+_NOT_DATA = ("agent.yaml", "server.conf", "*.log")
 
 
 class FiveSentinels(LocalSentinel):
@@ -93,25 +94,14 @@ class Stage:
 
     def kill_server(self, node: Node) -> None:
         """kill -9 the server, which is started again at once: by its agent, where it has one."""
-        if self.agents:
-            self.sentinel.kill_server(node)
-        else:
-            self.kill(node)
+        self.sentinel.kill_server(node)
+        if not self.agents:
             self.start(node)
-
-    def pause_server(self, node: Node) -> None:
-        (self.sentinel.pause_server if self.agents else self.sentinel.pause)(node)
-
-    def resume_server(self, node: Node) -> None:
-        (self.sentinel.resume_server if self.agents else self.sentinel.resume)(node)
 
     def terminate(self, node: Node, *, within_s: float = 40.0) -> float:
         """SIGTERM; returns the seconds until it was gone. Raises `TimeoutError`."""
         began_s = time.monotonic()
-        if self.agents:
-            self.sentinel.terminate(node)
-        elif running := self.sentinel.file.named(node.name):
-            processes.send(running.identity, signal.SIGTERM)
+        self.sentinel.terminate(node)
         gone = wait_until(
             lambda: self.sentinel.condition(node) is Condition.DEAD, timeout_s=within_s
         )
@@ -180,21 +170,12 @@ class Stage:
         """Whether the one that a majority names takes writes."""
         return self.sample(self.primary).writable
 
-    def log_size(self, node: Node) -> int:
-        return sum(path.stat().st_size for path in node.directory.glob("*.log"))
-
-    def log_since(self, node: Node, size: int) -> str:
-        """What was appended to the log of a node that has one log since its size was asked."""
-        text = b"".join(path.read_bytes() for path in sorted(node.directory.glob("*.log")))
-        return text[size:].decode(errors="replace")
-
 
 def raise_installation(
     directory: Path, *, agents: bool, durability: str, kind: type[LocalSentinel] = LocalSentinel
 ) -> tuple[LocalSentinel, Service]:
     """Start nodes and service and return when they are ready. Raises `TopologyError`."""
-    options = {"agents": True} if agents else {}
-    sentinel = kind(directory, **options)
+    sentinel = kind(directory, agents=agents, durability=Durability(durability))
     try:
         port, demo_port = free_ports(2)
         service = Service(directory, "sentinel", sentinel, port, demo_port, durability=durability)

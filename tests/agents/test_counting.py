@@ -132,7 +132,9 @@ def master(at_s: float, node: str, *, writable: bool = True) -> Sample:
 def test_two_nodes_that_take_writes_at_once_are_seen_and_for_how_long():
     samples = [master(0.0, "a"), master(0.25, "b"), master(0.5, "a"), master(0.625, "b")]
     assert two_writable_s(samples) == 0.375
-    assert two_writable_s([master(0.0, "a"), master(0.25, "b", writable=False), master(0.5, "a")]) == 0
+    assert (
+        two_writable_s([master(0.0, "a"), master(0.25, "b", writable=False), master(0.5, "a")]) == 0
+    )
 
 
 def test_a_node_that_went_silent_takes_no_writes_any_more():
