@@ -21,12 +21,12 @@ from .load import Load
 from .sampler import Sampler, changes, two_writable_s
 from .scenarios import Scenario
 from .stage import (
-    READY_S,
     STEADY_WITHIN_S,
     Service,
     Stage,
     lower_installation,
     raise_installation,
+    wait_settled,
 )
 
 _TROUBLE = (TopologyError, redis.RedisError, OSError, TimeoutError)
@@ -110,7 +110,7 @@ class Runner:
 
     def _repetition(self, name: str, scenario: Scenario, number: int) -> Repetition:
         sentinel, service = self._installation(scenario)
-        sentinel.wait_ready(READY_S)
+        wait_settled(sentinel)
         load, sampler = Load(service.port), Sampler(sentinel)
         plan = self._plan
         stage = Stage(sentinel, service, plan.agents, load, sampler, number, plan.minutes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from .sampler import Sample, Sampler, sample_of
 READY_S = 90.0
 STEADY_WITHIN_S = 45.0
 DAY_S = 86_400
+_HELD_BACK = re.compile(r"will not start a failover before \w+ (\w+ +\d+ [\d:]+ \d+)")
 # What the files of a node are, beside its data.
 _NOT_DATA = ("agent.yaml", "server.conf", "*.log")
 
@@ -189,6 +192,19 @@ def raise_installation(
         lower_installation(sentinel, service)
         raise TopologyError(f"the service did not start: see {service.directory}/service.log")
     return sentinel, service
+
+
+def wait_settled(sentinel: LocalSentinel) -> None:
+    """Return when all is linked, and no Sentinel holds a failover back any more.
+
+    One that gave up a failover, as at a start that took longer than down-after, does not try again
+    for twice the failover-timeout. A single fault finds an installation that is over that.
+    """
+    sentinel.wait_ready(READY_S)
+    for node in sentinel.sentinels:
+        if told := _HELD_BACK.findall(node.log.read_text(errors="replace")):
+            until = datetime.strptime(told[-1], "%b %d %H:%M:%S %Y")  # noqa: DTZ007
+            wait_until(lambda until=until: datetime.now() > until, timeout_s=60)  # noqa: DTZ005
 
 
 def lower_installation(sentinel: LocalSentinel, service: Service) -> None:
