@@ -3,12 +3,13 @@ STORE ?= sentinel
 RUN_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+AGENTS_ARGS ?= --repeat 20 --durability balanced
 RIVALS_ARGS ?= --rounds 30 --tickets 100000 --durability balanced
 BIN := .venv/bin
 SCRIPTS := deploy/scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python run test bench rivals lint types format lock clean model model-short
+.PHONY: help setup python run test bench rivals agents lint types format lock clean model model-short
 
 help: ## Print these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1@/p' Makefile | awk -F@ '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -30,6 +31,9 @@ bench: python ## Measure Guarita beside its peers (needs wrk, Node and Go) and w
 
 rivals: python ## Redeem 100000 tickets by three rivals each through 30 faults; needs Linux and root, or user namespaces
 	@$(BIN)/python -m tests.exactly_once $(RIVALS_ARGS)
+
+agents: python ## Play failures of nodes that run under agents, 20 times each; AGENTS_ARGS=--help lists them
+	@$(BIN)/python -m tests.agents $(AGENTS_ARGS)
 
 lint: python ## Check style, imports between modules, and shell scripts
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/lint-imports && $(BIN)/shellcheck $(SCRIPTS)/*.sh
