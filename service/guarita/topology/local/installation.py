@@ -6,7 +6,6 @@ What all kinds share: layout, configuration files, start and stop, faults by pro
 from __future__ import annotations
 
 import shutil
-import signal
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,9 +18,9 @@ from redis.retry import Retry
 
 from guarita import processes
 from guarita.errors import TopologyError
-from guarita.node.child import noted_server
 from guarita.processes import Condition, Identity
 from guarita.topology.local import ports
+from guarita.topology.local.faults import Faults
 from guarita.topology.local.launch import Launcher, PortTaken
 from guarita.topology.local.nodes import Node, NodeKind
 from guarita.topology.local.state import State, StateFile, unwritable
@@ -31,7 +30,7 @@ _AGENT = ".agent"
 _AGENT_OFFSET = 100  # of an agent's HTTP port from its node's port, where ports are fixed
 
 
-class Installation(ABC):
+class Installation(Faults, ABC):
     """Data nodes and Sentinels under one directory; what they are is on disk, not in memory.
 
     So several processes may work on one installation: one runs it, another kills its primary.
@@ -80,10 +79,10 @@ class Installation(ABC):
         """What a start adds to the configuration file."""
         return ["--sentinel"] if node.kind == "sentinel" else []
 
-    def prepare(self, node: Node) -> None:  # noqa: B027 - most kinds need nothing here
+    def prepare(self, node: Node) -> None:
         """Tell a node that was just started what no configuration file can hold."""
 
-    def form(self, *, timeout_s: float) -> None:  # noqa: B027 - most kinds need nothing here
+    def form(self, *, timeout_s: float) -> None:
         """Make one installation of nodes that run but do not know each other yet."""
 
     # Nodes
@@ -115,9 +114,6 @@ class Installation(ABC):
             retry=Retry(NoBackoff(), 0),
             decode_responses=True,
         )
-
-    def condition(self, node: Node) -> Condition:
-        return self._launcher.condition(node)
 
     def silence(self) -> str | None:
         """The first node that does not answer a PING, in words."""
@@ -207,47 +203,6 @@ class Installation(ABC):
 
     # Faults
 
-    def kill(self, node: Node) -> Node:
-        """kill -9, to its agent too; returns the node once it is gone."""
-        processes.kill(self._processes_of(node))
-        return node
-
-    def pause(self, node: Node) -> Node:
-        """SIGSTOP, to its agent too; returns the node once it stands still."""
-        for identity in self._processes_of(node):
-            processes.send(identity, signal.SIGSTOP)
-        processes.wait_until(lambda: self.condition(node) is not Condition.RUNNING, timeout_s=5)
-        return node
-
-    def resume(self, node: Node) -> Node:
-        """SIGCONT, to its agent too."""
-        for identity in reversed(self._processes_of(node)):
-            processes.send(identity, signal.SIGCONT)
-        return node
-
-    def terminate(self, node: Node) -> Node:
-        """SIGTERM to its agent, or to the server where it has none; returns at once."""
-        if running := self.file.named(node.name):
-            processes.send(running.identity, signal.SIGTERM)
-        return node
-
-    def kill_server(self, node: Node) -> Node:
-        """kill -9 to the server alone; returns the node once the server is gone."""
-        processes.kill(self._server_of(node))
-        return node
-
-    def pause_server(self, node: Node) -> Node:
-        """SIGSTOP to the server alone."""
-        for identity in self._server_of(node):
-            processes.send(identity, signal.SIGSTOP)
-        return node
-
-    def resume_server(self, node: Node) -> Node:
-        """SIGCONT to the server alone."""
-        for identity in self._server_of(node):
-            processes.send(identity, signal.SIGCONT)
-        return node
-
     def kill_primary(self) -> Node:
         """kill -9 the primary; returns the node that was killed. Raises `TopologyError`."""
         return self.kill(self.primary())
@@ -262,24 +217,11 @@ class Installation(ABC):
             self._start([node])
         return node
 
-    # Processes
-
-    def _processes_of(self, node: Node) -> list[Identity]:
-        """Its agent's first: a server alone could be started again."""
-        running = self.file.named(node.name)
-        found = [running.identity] if running else []
-        return found if node.http_port is None else [*found, *self._server_of(node)]
-
-    def _server_of(self, node: Node) -> list[Identity]:
-        """The server itself: none while it was never started."""
-        if node.http_port is None:
-            return self._processes_of(node)
-        identity = noted_server(node.directory)
-        return [identity] if identity else []
-
     def _servers(self) -> list[Identity]:
         """Of the agents: also those that an agent which was killed has left."""
-        agents = (node for node in self._all() if node.http_port is not None)
+        state = self.file.read()
+        nodes = self._nodes_on(state.ports) if state and state.ports else []
+        agents = (node for node in nodes if node.http_port is not None)
         return [identity for node in agents for identity in self._server_of(node)]
 
     def _kill_all(self) -> None:
