@@ -15,9 +15,9 @@ from cryptography import x509
 from cli.test_health import answering
 from guarita.config import Address, StoreSettings
 from guarita.doctor.findings import findings
+from guarita.servers import find_server
 from guarita.topology.local import LocalCluster, LocalStandalone, processes
 from guarita.topology.local.ports import free_ports
-from guarita.topology.local.servers import find_server
 
 from .conftest import codes, look, said, settings
 from stores.conftest import started

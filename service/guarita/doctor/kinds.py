@@ -392,7 +392,7 @@ class Kind(Enum):
         "`down-after-milliseconds` is below 3000 and no node agent is known.",
         "Where no node agent runs, a primary that comes back as a replica may never be healed: "
         "Sentinel refuses replicas whose link was down for ten times this.",
-        "Run node agents and name them to doctor, or on every Sentinel: "
+        "Run `guarita node` and name the agents (`node.agents`), or on every Sentinel: "
         "`{cli} SENTINEL SET {name} down-after-milliseconds 3000`.",
     )
     DOWN_AFTER_LONG = _warning(
@@ -441,7 +441,7 @@ class Kind(Enum):
         "`repl-timeout` is longer than `store.deadline_s`, and no node agent is known.",
         "Where no node agent runs, a frozen replica stays attached for this long, and every write "
         "waits for it beyond `store.deadline_s`.",
-        "Run node agents and name them to doctor, or: "
+        "Run `guarita node` and name the agents (`node.agents`), or: "
         "`{cli} CONFIG SET repl-ping-replica-period 1 repl-timeout {wanted}`.",
     )
 
