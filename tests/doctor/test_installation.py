@@ -12,10 +12,11 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from guarita import processes
 from guarita.config import Address
 from guarita.doctor.findings import findings
 from guarita.doctor.seen import Seen
-from guarita.topology.local import LocalSentinel, Node, processes
+from guarita.topology.local import LocalSentinel, Node
 from guarita.topology.local.sentinel import PRIMARY_NAME
 
 from .conftest import PASSWORD, codes, look, said, settings, tell

@@ -25,6 +25,13 @@ def _note(what: str, why: str, advice: str) -> Words:
     return Words(Severity.NOTE, what, why, advice)
 
 
+_IN_DOCUMENTS = {
+    "cli": "redis-cli -h HOST -p PORT",
+    "host": "PRIMARY-HOST",
+    "port": "PRIMARY-PORT",
+}
+
+
 class _Placeholders(dict[str, str]):
     """A word that nobody filled in stands in capitals, as documents write it."""
 
@@ -513,5 +520,5 @@ class Kind(Enum):
 
     def advice(self, words: Mapping[str, str]) -> str:
         """What to do; words that are not given stand in capitals."""
-        known = {"cli": "redis-cli -h HOST -p PORT", **words}
+        known = {**_IN_DOCUMENTS, **words}
         return self.words.advice.format_map(_Placeholders(known))
