@@ -11,7 +11,7 @@ from guarita.errors import ServerMissing
 
 # Valkey first: less memory per key and a free licence.
 _NAMES = ("valkey-server", "redis-server")
-_OLDEST = {"Valkey": (7, 2), "Redis": (7, 0)}
+OLDEST = {"Valkey": (7, 2), "Redis": (7, 0)}
 # Where package managers put servers that the PATH of an ordinary user may lack.
 _MORE_PLACES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin", "/usr/local/bin")
 
@@ -36,7 +36,7 @@ def find_server(chosen: str | None = None) -> Server:
         if path is None:
             continue
         server = _inspect(path)
-        if server and _numbers(server.version) >= _OLDEST[server.name]:
+        if server and _numbers(server.version) >= OLDEST[server.name]:
             return server
         rejected.append(
             f"{path} is {server.name} {server.version}" if server else _unreadable(path)

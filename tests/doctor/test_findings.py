@@ -304,7 +304,7 @@ HARMLESS: list[tuple[str, list[Change]]] = [
         ],
     ),
     ("certificate-ends-soon", [with_server("nodes", 0, certificate_ends_s=NOW_S + 31 * 86_400)]),
-    ("alone", [STANDALONE]),
+    ("alone", [STANDALONE, with_node(0, info={"connected_slaves": "0"})]),
     ("node-silent", [failing("nodes", 0, Cause.REFUSED)]),
     ("no-quorum", [having(topology=Topology.STANDALONE, sentinels=())]),
     ("snapshot-failing", [with_node(1, config={"save": "60 1"})]),

@@ -17,7 +17,7 @@ from guarita import processes
 from guarita.config import Address, StoreSettings
 from guarita.doctor.findings import findings
 from guarita.servers import find_server
-from guarita.topology.local import LocalCluster, LocalStandalone
+from guarita.topology.local import LocalCluster, LocalSentinel, LocalStandalone
 from guarita.topology.local.ports import free_ports
 
 from .conftest import codes, look, said, settings
@@ -154,3 +154,19 @@ def test_a_server_that_loads_its_data(slow_to_load: tuple[object, int]) -> None:
         {"standalone": {"host": "127.0.0.1", "port": slow_to_load[1]}}
     )
     assert processes.wait_until(lambda: "loading" in codes(look(store)), timeout_s=10)
+
+
+def test_an_installation_that_is_run_by_agents_is_well_as_soon_as_they_are_known(
+    tmp_path: Path,
+) -> None:
+    installation = LocalSentinel(tmp_path, agents=True)
+    started(installation)
+    try:
+        store = settings(installation, data_nodes=[str(node) for node in installation.nodes])
+        agents = [Address(node.host, node.http_port) for node in installation.nodes]
+        assert codes(look(store, agents=agents)) == set()
+        assert codes(look(store)) == {"down-after-short", "frozen-replica-kept"}
+        installation.kill(installation.replicas()[0])
+        assert {"agent-silent", "node-silent"} <= codes(look(store, agents=agents))
+    finally:
+        installation.kill_all()

@@ -38,7 +38,7 @@ def _addresses(
     metavar="HOST:PORT",
     callback=_addresses,
     multiple=True,
-    help="Where a node agent answers HTTP; give it once for each agent.",
+    help="Where a node agent answers, once for each (else those of the section node).",
 )
 @click.option("--write-page", type=click.Path(path_type=Path, dir_okay=False), hidden=True)
 @click.pass_obj
@@ -58,7 +58,7 @@ def command(
         write_page.write_text(with_kinds(write_page.read_text("utf-8")), "utf-8")
         return
     settings = invocation.settings()
-    seen = observe(settings.store, settings.sessions, agents=agents)
+    seen = observe(settings.store, settings.sessions, agents=agents or settings.node.other_agents)
     report = Report(seen, findings(seen))
     if as_json:
         click.echo(json.dumps(report.as_json(), ensure_ascii=False, indent=2))

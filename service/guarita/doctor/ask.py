@@ -51,7 +51,6 @@ def ask_sentinel(
 ) -> Sentinel:
     """Everything that a Sentinel says of one primary."""
     commands: dict[str, Command] = {
-        "info": ("INFO", "sentinel"),
         "named": ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", primary_name),
         "master": ("SENTINEL", "MASTER", primary_name),
         "replicas": ("SENTINEL", "REPLICAS", primary_name),
@@ -80,7 +79,6 @@ def ask_node(
     tag = "{0}" if topology is Topology.CLUSTER else ""
     record, counters = f"{sessions.key_prefix}{tag}doctor", f"{sessions.stats_key}{tag}"
     commands: dict[str, Command] = {
-        "info": ("INFO",),
         "config": ("CONFIG", "GET", *_CONFIG),
         "client list": ("CLIENT", "LIST", "TYPE", "pubsub"),
         "acl log": ("ACL", "LOG", _ACL_LOG_ENTRIES),
@@ -97,8 +95,8 @@ def ask_node(
         return Node(server)
     return Node(
         server,
-        config=answers.fields(said["config"]),
-        watchers=answers.watchers(said["client list"]),
+        config=answers.fields(said.get("config")),
+        watchers=answers.watchers(said.get("client list")),
         lacks=_lacks(said),
         cluster=answers.lines(said.get("cluster info")),
         members=answers.members(said.get("cluster nodes")),
@@ -109,7 +107,7 @@ def _lacks(said: dict[str, Any]) -> tuple[str, ...]:
     """What the service calls itself, and what its scripts do."""
     own = ("info", "role", "script load", "evalsha", "wait", "cluster nodes")
     denied = [name for name in own if isinstance(said.get(name), NoPermissionError)]
-    checked = said["evalsha"]
+    checked = said.get("evalsha")
     within = [text_of(each) for each in checked] if isinstance(checked, list) else []
     return tuple(denied + within)
 
@@ -117,7 +115,11 @@ def _lacks(said: dict[str, Any]) -> tuple[str, ...]:
 def _ask(
     address: Address, credentials: Credentials, commands: dict[str, Command], now: Clock
 ) -> tuple[Server, dict[str, Any]]:
-    """Signs in, reads the clock, sends all commands at once. An error of one is its answer."""
+    """Signs in, asks for INFO and by it for the clock, then sends all commands at once.
+
+    An error of one is its answer. A server that is loading is asked for INFO alone: its other
+    answers are errors that redis-py takes for a lost connection.
+    """
     user = credentials.username or "default"
     found = Server(address, user=user)
     connection: Any = pool(
@@ -126,17 +128,19 @@ def _ask(
     try:
         connection.connect()
         began_s, clock = now(), time.monotonic()
-        first = _exchange(connection, [("INFO", "server")])[0]
+        first = _exchange(connection, [("INFO",)])[0]
         unsure_s = (time.monotonic() - clock) / 2
         if isinstance(first, RedisError) and not isinstance(first, NoPermissionError):
             raise first
-        said = dict(zip(commands, _exchange(connection, list(commands.values())), strict=True))
+        told = answers.info(first)
+        asked = {} if told.get("loading") == "1" else commands
+        replies = _exchange(connection, list(asked.values())) if asked else []
+        said = {"info": first, **dict(zip(asked, replies, strict=True))}
         certificate_ends_s = _certificate_ends_s(connection)
     except (RedisError, OSError, ValueError) as exc:
         return Server(address, answers.failure(exc), user=user), {}
     finally:
         connection.disconnect()
-    told = {**answers.info(first), **answers.info(said["info"])}
     time_us = answers.lines(first).get("server_time_usec")
     found = Server(
         address,
@@ -145,7 +149,7 @@ def _ask(
         ahead_s=int(time_us) / 1e6 - (began_s + unsure_s) if time_us else None,
         unsure_s=unsure_s,
         denied=tuple(n for n, each in said.items() if isinstance(each, NoPermissionError)),
-        refusals=answers.refusals(said["acl log"]),
+        refusals=answers.refusals(said.get("acl log")),
         certificate_ends_s=certificate_ends_s,
         open=_is_open(address, credentials),
     )

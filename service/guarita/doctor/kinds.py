@@ -25,6 +25,13 @@ def _note(what: str, why: str, advice: str) -> Words:
     return Words(Severity.NOTE, what, why, advice)
 
 
+_IN_DOCUMENTS = {
+    "cli": "redis-cli -h HOST -p PORT",
+    "host": "PRIMARY-HOST",
+    "port": "PRIMARY-PORT",
+}
+
+
 class _Placeholders(dict[str, str]):
     """A word that nobody filled in stands in capitals, as documents write it."""
 
@@ -392,7 +399,7 @@ class Kind(Enum):
         "`down-after-milliseconds` is below 3000 and no node agent is known.",
         "Where no node agent runs, a primary that comes back as a replica may never be healed: "
         "Sentinel refuses replicas whose link was down for ten times this.",
-        "Run node agents and name them to doctor, or on every Sentinel: "
+        "Run `guarita node` and name the agents (`node.agents`), or on every Sentinel: "
         "`{cli} SENTINEL SET {name} down-after-milliseconds 3000`.",
     )
     DOWN_AFTER_LONG = _warning(
@@ -441,7 +448,7 @@ class Kind(Enum):
         "`repl-timeout` is longer than `store.deadline_s`, and no node agent is known.",
         "Where no node agent runs, a frozen replica stays attached for this long, and every write "
         "waits for it beyond `store.deadline_s`.",
-        "Run node agents and name them to doctor, or: "
+        "Run `guarita node` and name the agents (`node.agents`), or: "
         "`{cli} CONFIG SET repl-ping-replica-period 1 repl-timeout {wanted}`.",
     )
 
@@ -513,5 +520,5 @@ class Kind(Enum):
 
     def advice(self, words: Mapping[str, str]) -> str:
         """What to do; words that are not given stand in capitals."""
-        known = {"cli": "redis-cli -h HOST -p PORT", **words}
+        known = {**_IN_DOCUMENTS, **words}
         return self.words.advice.format_map(_Placeholders(known))

@@ -27,7 +27,8 @@ _ROLES = {"M": "primary", "S": "replica", "X": "sentinel", "C": "child"}
 
 
 class Child:
-    """One server process. It lives in our session and process group.
+    """One server process. It lives in our session, and in a process group of its own: a Ctrl-C in
+    the terminal reaches the agent alone, which hands over first.
 
     Its output is read all the time: a server that logs into a full pipe would stand still.
     """
@@ -50,6 +51,7 @@ class Child:
                 text=True,
                 errors="replace",
                 bufsize=1,
+                process_group=0,
                 umask=0o077,  # its data, and its configuration when it rewrites that
             )
             (directory / PID_FILE).write_text(_noted(processes.identify(process.pid)))

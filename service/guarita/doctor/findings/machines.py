@@ -9,15 +9,15 @@ from guarita.config import Topology
 from guarita.doctor.finding import Finding
 from guarita.doctor.kinds import Kind
 from guarita.doctor.seen import Seen, Server
+from guarita.servers import OLDEST
 
-_OLDEST = {"Valkey": (7, 2), "Redis": (7, 0)}
 _OFF_S = 1.0
 _FAR_OFF_S = 5.0
 
 
 def version_old(seen: Seen) -> Iterator[Finding]:
     for server in seen.servers:
-        if server.version and server.version[1] < _OLDEST[server.version[0]]:
+        if server.version and server.version[1] < OLDEST[server.version[0]]:
             yield Kind.VERSION_OLD.at(server.address, f"It is {_words(server)}.")
 
 
