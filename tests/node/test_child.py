@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -50,6 +51,13 @@ def test_a_child_runs_in_its_directory_and_ends_when_it_is_told(
     assert child.stop(20) == -signal.SIGTERM
     assert child.ended.wait(20)
     assert (child.pid, child.exit_code) == (None, -signal.SIGTERM)
+
+
+def test_a_ctrl_c_in_the_terminal_does_not_reach_it(child: Child, tmp_path: Path) -> None:
+    child.start(python(NAP), tmp_path)
+    assert child.pid is not None
+    assert os.getpgid(child.pid) != os.getpgid(0)
+    assert os.getsid(child.pid) == os.getsid(0)
 
 
 def test_a_child_that_ends_by_itself_is_noticed_and_can_be_started_again(
