@@ -37,6 +37,7 @@ SOCKET = Path("server.sock")  # in the data directory, which is the working dire
 ASK_S = 0.3
 TELL_S = 5.0  # how often the log hears why a node that boots waits
 MOST_RESTARTS = 5  # of a server that crashes, in a minute
+GONE_S = 2.0  # of silence, after which a server that is to leave holds nobody up
 NAMED_S = 5.0  # after a hand over, until a majority of the Sentinels names the new primary
 
 _log = structlog.get_logger("guarita.node")
@@ -94,7 +95,7 @@ class Agent:
             len(sentinel.nodes),
             self._wake.set,
         )
-        self._status = Status(self._me, self._child, self._watch.now)
+        self._status = Status(self._me, self._child, self._watch.now, self._look)
         self._endpoint = Endpoint(node.http, self._status.routes())
 
     def ask_to_stop(self) -> None:
@@ -264,7 +265,7 @@ class Agent:
 
     def _leave(self, deadline_s: float) -> None:
         """Stay attached behind a closed door until the Sentinels have voted this node out."""
-        if self._watch.now().named in (None, self._me):
+        if self._watch.asked_now(timeout_s=1.0).named in (None, self._me):
             return
         self._server.be_promotable(False)
         self._server.close_door()
@@ -273,7 +274,7 @@ class Agent:
             self._watch.hurry()
             words = self._watch.now()
             agreed_s = since.held_s("agreed", words.agrees_down(self._me))
-            own = self._observer.now()
+            own = self._observer.now(fresh_s=GONE_S)  # its door closed on the observer as well
             step, reason = leave.decide(self._me, own, words, agreed_s)
             if step is leave.Step.GO:
                 _log.info("leaves", reason=reason)
@@ -283,7 +284,7 @@ class Agent:
     # Ways to servers
 
     def _look(self) -> Own:
-        connection = self._connect(1.0)
+        connection = self._connect(ASK_S)
         try:
             return look(connection, self._counters)
         finally:

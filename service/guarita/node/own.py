@@ -108,10 +108,10 @@ class Observer:
         """Whether the server ever did."""
         return self._last is not None
 
-    def now(self) -> Own | None:
+    def now(self, *, fresh_s: float = FRESH_S) -> Own | None:
         """The last answer; None where it is too old to act on: it is frozen, or not up yet."""
         last = self._last
-        return last if last and time.monotonic() - last.seen_s <= FRESH_S else None
+        return last if last and time.monotonic() - last.seen_s <= fresh_s else None
 
     def _run(self) -> None:
         while not self._over.is_set():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from redis.exceptions import RedisError
+
 from guarita.node import metrics
 from guarita.node.child import Child
 from guarita.node.endpoint import Answer
@@ -16,8 +18,11 @@ from guarita.stores.durability import Address
 class Status:
     """The node as it is now; the agent keeps `state`, `reason` and `observer` up to date."""
 
-    def __init__(self, me: Address, child: Child, words: Callable[[], Words]) -> None:
+    def __init__(
+        self, me: Address, child: Child, words: Callable[[], Words], look: Callable[[], Own]
+    ) -> None:
         self._me = me
+        self._look = look
         self._child = child
         self._words = words
         self.state = State.BOOTING
@@ -70,10 +75,13 @@ class Status:
         return _said(leads, Role.PRIMARY, own.role if own else "unknown")
 
     def _node(self) -> Answer:
-        """For the other agents."""
-        own = self._own()
-        if own is None:
-            return _said(False, "", "the server does not answer")
+        """For the other agents: as it is at this moment. One that starts again in no time asks what
+        others have of what it wrote last, and an answer from before would be too small.
+        """
+        try:
+            own = self._look()
+        except (RedisError, OSError) as exc:
+            return _said(False, "", f"the server does not answer: {exc}")
         state = PeerState(self._me, self.state, own.role, own.history)
         return Answer(200, state.as_json(), "application/json")
 
