@@ -23,7 +23,7 @@ from guarita.node.child import Child, end_orphan
 from guarita.node.conf import agent_user, write_file
 from guarita.node.endpoint import Answer, Endpoint
 from guarita.node.peers import Agents
-from guarita.node.sentinel_conf import Memory, remembered, sentinel_lines
+from guarita.node.sentinel_conf import PERIODS_MS, Memory, remembered, sentinel_lines
 from guarita.node.sentinel_view import View, named_by_majority, sentinels_of
 from guarita.servers import find_server
 from guarita.stores.durability import Address
@@ -32,12 +32,6 @@ FILE = Path("sentinel.conf")  # in the data directory, which is the working dire
 INTERVAL_S = 1.0
 ASK_S = 0.3
 MOST_RESTARTS = 5  # of a server that crashes, in a minute
-
-# Periods of a Sentinel in ms that only SENTINEL DEBUG sets (Redis 7.0, Valkey 7.2 and newer).
-# It opens its connection to a new primary up to one ping period after the switch; at the usual
-# 1000, a down-after of 1000 has passed by then, and a healthy primary is replaced at once.
-# At the usual 10000 it learns of a new replica, or of a primary that became one, too late.
-PERIODS_MS = {"ping-period": 500, "info-period": 1000}
 
 _log = structlog.get_logger("guarita.node")
 

@@ -15,6 +15,14 @@ from guarita.config import Settings
 from guarita.node.conf import common_lines, quoted, tls_lines
 from guarita.stores.durability import Address
 
+# Periods of a Sentinel in ms that only SENTINEL DEBUG sets (Redis 7.0, Valkey 7.2 and newer).
+# It notices that a node is down up to one ping period late, and opens its connection to a new
+# primary up to one after the switch: at the usual 1000, a down-after of 1000 has passed by then,
+# and a healthy primary is replaced at once. It promotes nobody who was silent for five of them:
+# with 200 that is a second, with less a replica on a busy machine may be passed over.
+# At the usual 10000 it learns of a new replica, or of a primary that became one, too late.
+PERIODS_MS = {"ping-period": 200, "info-period": 1000}
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:

@@ -13,17 +13,12 @@ import yaml
 from guarita import processes
 from guarita.config import Durability
 from guarita.errors import TopologyError
+from guarita.node.sentinel_conf import PERIODS_MS
 from guarita.topology.local.installation import Installation
 from guarita.topology.local.nodes import Node
 
 PRIMARY_NAME = "guarita"
 QUORUM = 2
-
-# Periods of a Sentinel in ms that only SENTINEL DEBUG sets (Redis 7.0, Valkey 7.2 and newer).
-# It opens its connection to a new primary up to one ping period after the switch; at the usual
-# 1000, a down-after of 1000 has passed by then, and a healthy primary is replaced at once.
-# At the usual 10000 it learns of a new replica, or of a primary that became one, too late.
-PERIODS_MS = {"ping-period": 500, "info-period": 1000}
 
 
 class LocalSentinel(Installation):
