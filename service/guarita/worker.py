@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import gevent
+from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
-from guarita.http1 import Limits, Refusal, Server, base_environ
+from guarita.http1 import Limits, Refusal, Server, base_environ, unaccepted
+
+CROWD = 128  # connections that wait to be accepted
+ACCEPTED_OF_A_CROWD = 64  # at a time
+
+
+class Acceptor(StreamServer):  # type: ignore[misc]
+    """Accepts one connection per turn of the event loop, as gunicorn's own, but more of a crowd.
+
+    One per turn shares them evenly among the workers. But a turn lasts up to 5 ms while greenlets
+    are ready (`gevent.getswitchinterval`): while thousands of callers are let on, those who arrive
+    would fill the kernel's queue, and whom it has no room for is reset in the end.
+    """
+
+    max_accept = 1
+
+    def do_handle(self, *args: Any) -> None:
+        self.max_accept = ACCEPTED_OF_A_CROWD if unaccepted(self.socket) > CROWD else 1
+        super().do_handle(*args)
 
 
 class Worker(GeventWorker):  # type: ignore[misc]
@@ -35,6 +55,9 @@ class Worker(GeventWorker):  # type: ignore[misc]
             super().run()
         finally:
             sweeping.kill()
+
+    def server_class(self, listener: Any, *, spawn: Any, **_of_pywsgi: Any) -> StreamServer:
+        return Acceptor(listener, handle=partial(self.handle, listener), spawn=spawn)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         client.setblocking(1)

@@ -24,7 +24,7 @@ from guarita.errors import ConfigError
 from guarita.server.address import check_address
 from guarita.wsgi import Service, secret_of
 
-BACKLOG = 2048
+BACKLOG = 4096  # as many as Linux allows unless net.core.somaxconn is changed
 GRACE_S = 5  # beyond the deadline of the last request, before a worker that stops is killed
 KEEP_ALIVE_S = 5
 SPARE_CONNECTIONS = 1024  # for probes and metrics while everyone else waits for the store
