@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 import gevent
+from gevent import monkey
 from gunicorn.workers.ggevent import GeventWorker
 
 from guarita.http1 import Limits, Refusal, Server, base_environ
@@ -21,6 +22,14 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     limits = Limits()
     sweep_s = 1.0
+
+    def patch(self) -> None:
+        super().patch()
+        from prometheus_client import values
+
+        # No greenlet gives way to another while it counts; gevent's lock costs more than the count.
+        lock = monkey.get_original("_thread", "allocate_lock")
+        values.Lock = lock  # type: ignore[attr-defined]
 
     def run(self) -> None:
         self._http = Server(
