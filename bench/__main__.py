@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from bench import facts, report
+from bench import facts, pieces, report
 from bench.contestants import ROWS, Contestant, ours, peers
 from bench.course import Cell, Course, Runner
 from bench.install import NotInstalled, install
@@ -39,6 +39,7 @@ def _numbers(_context: click.Context, _option: click.Parameter, text: str) -> tu
 @click.option("--connections", default="1,32,256", show_default=True, callback=_numbers)
 @click.option("--live", default="", callback=_numbers, help="Also with that many tickets stored.")
 @click.option("--only", default="", help="Names with commas between, such as guarita-fast,express.")
+@click.option("--add", is_flag=True, help="To the last report's cells, measured in the same way.")
 @click.option("--output", default="docs", show_default=True, type=click.Path(path_type=Path))
 def main(
     seconds: int,
@@ -46,10 +47,11 @@ def main(
     connections: tuple[int, ...],
     live: tuple[int, ...],
     only: str,
+    add: bool,
     output: Path,
 ) -> None:
     """Measure Guarita and its peers side by side, and write the report."""
-    if BASE_CONNECTIONS not in connections:
+    if BASE_CONNECTIONS not in connections and not add:
         raise click.BadParameter(f"--connections: {BASE_CONNECTIONS} must be among them")
     cells = [Cell(row, each) for row in ROWS for each in connections]
     cells += [Cell(row, BASE_CONNECTIONS, each) for row in ROWS for each in live]
@@ -59,7 +61,7 @@ def main(
         with _course(seconds) as course, _running(course, contestants) as runners:
             _measure(course, runners, cells, rounds)
             results = Results(
-                entries=tuple(_entry(course, each) for each in runners),
+                entries=tuple(_entry(course, each, weigh=not add) for each in runners),
                 connections=connections,
                 live=live,
                 seconds=seconds,
@@ -68,7 +70,10 @@ def main(
                 facts=facts.collect(course.primary.version, INSTALLED, _command()),
                 missing=tuple(missing),
             )
-    except (NoLoad, TopologyError) as exc:
+        if add:
+            every = [*ours(), *peers(INSTALLED)]
+            results = pieces.join(results, output / report.SAMPLES, every)
+    except (NoLoad, TopologyError, pieces.UnlikeError) as exc:
         raise click.ClickException(str(exc)) from exc
     click.echo(f"{report.write(results, output)} is written.")
 
@@ -98,12 +103,12 @@ def _contestants(only: Sequence[str]) -> tuple[list[Contestant], list[str]]:
     return [each for each in found if not only or each.name in only], missing
 
 
-def _entry(course: Course, runner: Runner) -> Entry:
+def _entry(course: Course, runner: Runner, *, weigh: bool) -> Entry:
     contestant = runner.contestant
     return Entry(
         contestant,
         runner.samples,
-        course.weigh(runner) if contestant.is_weighed else None,
+        course.weigh(runner) if contestant.is_weighed and weigh else None,
     )
 
 

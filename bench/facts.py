@@ -7,6 +7,8 @@ import os
 import platform
 import re
 import subprocess
+import sys
+import sysconfig
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -33,9 +35,18 @@ def collect(store: str, installed: Path, command: str) -> dict[str, str]:
         "Node peer": _parts(_node_parts(installed / "express/node_modules")),
         "Go floor": _answer(["go", "version"]).removeprefix("go version go"),
     }
-    facts["Guarita"] = f"Python {platform.python_version()}, {facts['Guarita']}"
+    facts["Python"] = f"{platform.python_version()}, {_build()}; Guarita and the Python peers"
     facts["Node peer"] = f"Node {_answer(['node', '--version'])}, {facts['Node peer']}"
     return facts
+
+
+def _build() -> str:
+    """How the Python was built: distributions optimize, and Debian does not tell."""
+    if "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or ""):
+        return "built with --enable-optimizations"
+    return (
+        "the distribution's build" if sys.base_prefix == "/usr" else "built without optimizations"
+    )
 
 
 def _parts(found: list[tuple[str, str]]) -> str:

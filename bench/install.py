@@ -25,21 +25,21 @@ def install(name: str, target: Path) -> None:
     source, folder = PEERS / name, target / name
     shutil.copytree(source, folder, dirs_exist_ok=True)
     if name in ("fastapi", "flask"):
-        _once(target / "venv", PEERS / "requirements.lock", _make_venv)
+        _once(target / "venv", PEERS / "requirements.lock", _make_venv, sys.version.encode())
     elif name == "express":
         _once(folder, folder / "package-lock.json", _install_node_modules)
     elif name == "go":
         _run(["go", "build", "-trimpath", "-o", "peer", "."], folder)
 
 
-def _once(folder: Path, lock: Path, make: Callable[[Path, Path], None]) -> None:
-    """Make `folder` unless it was made from this very lock file."""
-    mark = folder / "installed.lock"
-    if mark.exists() and mark.read_bytes() == lock.read_bytes():
+def _once(folder: Path, lock: Path, make: Callable[[Path, Path], None], maker: bytes = b"") -> None:
+    """Make `folder` unless it was made from this very lock file, by this very `maker`."""
+    mark, wanted = folder / "installed.lock", lock.read_bytes() + maker
+    if mark.exists() and mark.read_bytes() == wanted:
         return
     folder.mkdir(parents=True, exist_ok=True)
     make(folder, lock)
-    shutil.copyfile(lock, mark)
+    mark.write_bytes(wanted)
 
 
 def _make_venv(folder: Path, lock: Path) -> None:

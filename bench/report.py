@@ -28,6 +28,7 @@ TARGETS: dict[Server, Targets] = {
     "gunicorn": Targets(change=0.8, verify=0.6, remembered=0.45, rate=0.9),
     "granian": Targets(change=0.55, verify=0.35, remembered=0.25, rate=0.85),
 }
+SAMPLES = "performance.json"
 GROWTH_TARGET = 0.1
 
 WORK = {
@@ -39,8 +40,12 @@ REASONS = """\
 What Guarita does in a request and the peers do not: it keeps to a deadline, logs a line for the
 request and one for the security event, counts metrics, sends its security headers, checks the
 body's shape, and changes a ticket in one script together with the counters of the status; and
-`balanced` answers a write when both replicas have it. About half of its processor time is the HTTP
-server: gunicorn reads and writes HTTP in Python, which uvicorn and Node leave to C.
+`balanced` answers a write when both replicas have it.
+
+Of a remembered verify under gunicorn, sending the answer and receiving the request take a quarter,
+the log line an eighth, metrics a twelfth, HTTP in Python a sixth, and Falcon with the application
+the rest. Under granian a third is the kernel's, most of it switches between threads: each request
+is called on a thread of its own, and all threads share one interpreter lock.
 """
 HOW = """\
 One machine, all servers started side by side, one process each (Go uses every core). Cells are
@@ -49,7 +54,8 @@ that a disturbance hits all of them; each figure is the median of its rounds. `w
 over loopback. The store is what `guarita local up` starts: a primary, two replicas, three
 Sentinels, append-only files on. Processor time is user and system time of all processes of the
 server, as the kernel counts it, divided by the requests answered. Ratios are what to look at:
-absolute figures belong to the machine.
+absolute figures belong to the machine. A run may be made in pieces (`--add`): all that a ratio
+compares is from one piece.
 
 Guarita runs as `guarita serve` does it, under gunicorn with gevent or, where it says so, under
 granian, with one worker, no limit of sessions and otherwise default settings: it logs every
@@ -65,7 +71,7 @@ def write(results: Results, folder: Path) -> Path:
     """Write report, samples and picture into `folder`; the report's path."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     (folder / "images" / "performance.svg").write_text(draw(results))
-    (folder / "performance.json").write_text(json.dumps(results.as_json(), indent=1) + "\n")
+    (folder / SAMPLES).write_text(json.dumps(results.as_json(), indent=1) + "\n")
     path = folder / "performance.md"
     path.write_text("\n".join(_lines(results)).rstrip() + "\n")
     return path
@@ -200,7 +206,8 @@ def _growth(results: Results) -> Iterable[str]:
     yield ""
     yield from _header("", *(f"{row}: {what}" for row in ROWS for what in ("requests/s", "CPU")))
     for entry in results.entries:
-        yield _row(entry.contestant.label, *_growth_of(entry, few, many))
+        if any(cell.live for cell in entry.samples):
+            yield _row(entry.contestant.label, *_growth_of(entry, few, many))
 
 
 def _growth_of(entry: Entry, few: int, many: int) -> Iterable[str]:
