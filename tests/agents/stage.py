@@ -197,12 +197,14 @@ def raise_installation(
 def wait_settled(sentinel: LocalSentinel) -> None:
     """Return when all is linked, and no Sentinel holds a failover back any more.
 
-    One that gave up a failover, as at a start that took longer than down-after, does not try again
-    for twice the failover-timeout. A single fault finds an installation that is over that.
+    One that voted for a failover that was given up does not try another for twice the
+    failover-timeout; one that switched may at once. A single fault finds an installation that is
+    over that.
     """
     sentinel.wait_ready(READY_S)
     for node in sentinel.sentinels:
-        if told := _HELD_BACK.findall(node.log.read_text(errors="replace")):
+        _, _, since_switch = node.log.read_text(errors="replace").rpartition("+switch-master")
+        if told := _HELD_BACK.findall(since_switch):
             until = datetime.strptime(told[-1], "%b %d %H:%M:%S %Y")  # noqa: DTZ007
             wait_until(lambda until=until: datetime.now() > until, timeout_s=60)  # noqa: DTZ005
 
