@@ -13,11 +13,14 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 import gevent
+from gevent.lock import Semaphore
 
 from bench.contestants import ROWS
 from bench.results import CALLERS, RATE_PER_S
@@ -93,18 +96,48 @@ def _at_rate(operation: Operation) -> list[float]:
     """Milliseconds from the moment each call was due, so that no delay is left out."""
     latencies_ms: list[float] = []
     start_s = time.monotonic() + 0.1
+    due = [start_s + number / RATE_PER_S for number in range(RATE_PER_S * RATED_S)]
 
     def call(due_s: float) -> None:
         operation()
         latencies_ms.append((time.monotonic() - due_s) * 1000)
 
     calls = []
-    for number in range(RATE_PER_S * RATED_S):
-        due_s = start_s + number / RATE_PER_S
-        gevent.sleep(max(0.0, due_s - time.monotonic()))
-        calls.append(gevent.spawn(call, due_s))
-    gevent.joinall(calls, raise_error=True)
+    with _clocked(due) as ticks:
+        for due_s in due:
+            ticks.acquire()
+            calls.append(gevent.spawn(call, due_s))
+        gevent.joinall(calls, raise_error=True)
     return latencies_ms
+
+
+@contextmanager
+def _clocked(due: Sequence[float]) -> Iterator[Semaphore]:
+    """Released at each of these moments, by a thread: gevent's own timers are late.
+
+    libev waits for whole milliseconds (epoll_wait), a request that comes wakes it at once.
+    """
+    ticks, pending = Semaphore(0), deque[None]()
+
+    def release() -> None:
+        while pending:
+            pending.popleft()
+            ticks.release()
+
+    def tick() -> None:
+        for due_s in due:
+            sleep(max(0.0, due_s - time.monotonic()))
+            pending.append(None)
+            woken.send()
+
+    sleep = monkey.get_original("time", "sleep")
+    woken = gevent.get_hub().loop.async_()
+    woken.start(release)
+    monkey.get_original("_thread", "start_new_thread")(tick, ())
+    try:
+        yield ticks
+    finally:
+        woken.stop()
 
 
 if __name__ == "__main__":
