@@ -65,6 +65,7 @@ class Load:
         self._counts: list[Count] = []
         self._successes: list[float] = []
         self._pending: set[asyncio.Task[None]] = set()
+        self._errors: list[BaseException] = []
         self._stopping = threading.Event()
         self._ended_s = 0.0
         self.cpu_s = 0.0
@@ -135,7 +136,9 @@ class Load:
                 await asyncio.sleep(delay_s)
         self._ended_s = time.monotonic()
         while self._pending:
-            await asyncio.gather(*self._pending)
+            await asyncio.wait(self._pending)
+        if self._errors:
+            raise self._errors[0]
 
     def _begin(self, turn: str) -> None:
         if turn == "redeem" and self._unused:
@@ -161,7 +164,12 @@ class Load:
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(coroutine)
         self._pending.add(task)
-        task.add_done_callback(self._pending.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._pending.discard(task)
+        if error := task.exception():  # a fault of the load itself: `stop` raises it
+            self._errors.append(error)
 
     async def _create(self) -> None:
         answer, reply = await self._ask(_CREATE)

@@ -96,7 +96,7 @@ def scale_sentinels_down(stage: Stage) -> None:
     removed = stage.sentinel.sentinels[3:]
     for sentinel in removed:
         stage.kill(sentinel)
-    stage.sentinel.sentinel_nodes = 3  # type: ignore[misc]  # of this installation alone
+    _take_out(stage, removed)
     began_s = time.monotonic()
     for node in (*stage.sentinel.sentinels, *stage.sentinel.nodes):
         _configure_without(node, removed)
@@ -110,6 +110,21 @@ def scale_sentinels_down(stage: Stage) -> None:
         "failover_s", lambda: stage.primary != old and stage.has_primary(), since_s=killed_s
     )
     stage.steady()
+
+
+def _take_out(stage: Stage, removed: tuple[Node, ...]) -> None:
+    """Make the installation one that never had these."""
+    file = stage.sentinel.file
+    with file.changing():
+        state = file.read()
+        assert state is not None
+        gone = {node.name for node in removed}
+        file.note(
+            ports={
+                name: port for name, port in state.ports.items() if name.split(".")[0] not in gone
+            }
+        )
+    stage.sentinel.sentinel_nodes = 3  # type: ignore[misc]  # of this one alone
 
 
 def _configure_without(node: Node, removed: tuple[Node, ...]) -> None:
