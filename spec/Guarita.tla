@@ -21,17 +21,21 @@ CONSTANTS
     Late,         \* services that start late: they know no node at first
     SideOne,      \* who a cut divides from whom; all others still reach both
     SideTwo,
-    Apart         \* does a second fault wait until the first is over and repaired?
+    Apart,        \* does a second fault wait until the first is over and repaired?
+    Narrow,       \* does a fault strike none but a primary, and no RESET come before it?
+    Former        \* who was primary before n1: that was repaired long ago
 
 VARIABLES
     up, src, log, lnk, ready,                 \* data nodes
     prim, epoch, listed, down, lead, voted,   \* Sentinels
+    heard, former,
     known, left,                              \* services
     op,                                       \* calls
     side, faults, resets                      \* the world
 
 nodeVars == <<up, src, log, lnk, ready>>
-sentinelVars == <<prim, epoch, listed, down, lead, voted>>
+listVars == <<heard, former>>
+sentinelVars == <<prim, epoch, listed, down, lead, voted, listVars>>
 serviceVars == <<known, left>>
 worldVars == <<side, faults, resets>>
 vars == <<nodeVars, sentinelVars, serviceVars, op, worldVars>>
@@ -76,6 +80,9 @@ Reaches(p, n) == ~Cut(p, n) /\ Runs(n)
 IsPrimary(n) == src[n] = n
 Attached(n, r) == lnk[n][r] >= 0
 
+(* Does it matter who has answered a Sentinel since it switched?              *)
+Tracks == Durability = "balanced" /\ On("former primary")
+
 Idle == [state |-> "idle"]
 Sent(o) == op[o].state = "sent"
 Done(o, outcome) == op[o].state = "done" /\ op[o].outcome = outcome
@@ -103,6 +110,8 @@ Init ==
     /\ down = [s \in Sentinels |-> {}]
     /\ lead = [s \in Sentinels |-> NoLead]
     /\ voted = [s \in Sentinels |-> 0]
+    /\ heard = [s \in Sentinels |-> Nodes]
+    /\ former = [s \in Sentinels |-> IF On("heard once") THEN {} ELSE Former]
     /\ known = [v \in Services |-> IF v \in Late THEN {} ELSE Nodes]
     /\ left = [v \in Services |-> {}]
     /\ side = Whole /\ faults = 0 /\ resets = 0
@@ -150,13 +159,21 @@ Flag(s, n) ==
     /\ Reaches(s, n) = (n \in down[s])
     /\ n \in listed[s] \cup {prim[s]}
     /\ down' = [down EXCEPT ![s] = IF n \in @ THEN @ \ {n} ELSE @ \cup {n}]
-    /\ UNCHANGED <<nodeVars, prim, epoch, listed, lead, voted, serviceVars, op, worldVars>>
+    /\ UNCHANGED <<nodeVars, prim, epoch, listed, lead, voted, listVars, serviceVars, op, worldVars>>
 
-(* Any listed replica that is not flagged may be chosen; a node with priority *)
-(* 0 may not (the agent of a detached, demoted or restarted node sets that    *)
-(* until it has caught up).                                                   *)
+(* A node that was listed anew answers INFO for the first time.               *)
+Answer(s, n) ==
+    /\ n \in listed[s] \ heard[s] /\ Reaches(s, n)
+    /\ MaxEpoch > 1 \/ n \in former[s] \/ ~On("former alone")   \* or it matters to nobody
+    /\ heard' = [heard EXCEPT ![s] = @ \cup {n}]
+    /\ former' = [former EXCEPT ![s] = IF On("heard once") THEN @ \ {n} ELSE @]
+    /\ UNCHANGED <<nodeVars, prim, epoch, listed, down, lead, voted, serviceVars, op, worldVars>>
+
+(* Any listed replica that has answered INFO and is not flagged may be        *)
+(* chosen; a node with priority 0 may not (the agent of a detached, demoted   *)
+(* or restarted node sets that until it has caught up).                       *)
 Choosable(s, r) ==
-    r \in listed[s] \ down[s] /\ (On("promotable") => ready[r])
+    r \in (listed[s] \cap heard[s]) \ down[s] /\ (On("promotable") => ready[r])
 
 (* o_down needs a second Sentinel that flags the same primary; the leader     *)
 (* needs the votes of two, and one vote is given per epoch (a voter need not  *)
@@ -170,18 +187,22 @@ Elect(s, r) ==
         /\ ~Cut(s, t) /\ e <= MaxEpoch
         /\ voted' = [voted EXCEPT ![s] = e, ![t] = e]
         /\ lead' = [lead EXCEPT ![s] = [to |-> r, epoch |-> e]]
-    /\ UNCHANGED <<nodeVars, prim, epoch, listed, down, serviceVars, op, worldVars>>
+    /\ UNCHANGED <<nodeVars, prim, epoch, listed, down, listVars, serviceVars, op, worldVars>>
 
 (* The leader gives up: failover-timeout. (With one election in all nothing   *)
 (* could follow from it.)                                                     *)
 Abort(s) ==
     /\ MaxEpoch > 1 /\ lead[s] # NoLead
     /\ lead' = [lead EXCEPT ![s] = NoLead]
-    /\ UNCHANGED <<nodeVars, prim, epoch, listed, down, voted, serviceVars, op, worldVars>>
+    /\ UNCHANGED <<nodeVars, prim, epoch, listed, down, voted, listVars, serviceVars, op, worldVars>>
 
 (* Naming a new primary, a Sentinel builds its list anew: old replicas and    *)
-(* the old primary, with no flags.                                            *)
+(* the old primary, with no flags, and none of them heard yet.                *)
 Switch(s, n, e) ==
+    /\ heard' = IF Tracks THEN [heard EXCEPT ![s] = {}] ELSE heard
+    /\ former' = IF Tracks
+                 THEN [former EXCEPT ![s] = IF On("last former") THEN {prim[s]} ELSE @ \cup {prim[s]}]
+                 ELSE former
     /\ prim' = [prim EXCEPT ![s] = n]
     /\ epoch' = [epoch EXCEPT ![s] = e]
     /\ listed' = [listed EXCEPT ![s] = (@ \cup {prim[s]}) \ {n}]
@@ -219,12 +240,13 @@ Repoint(s, n) ==
 
 (* SENTINEL RESET forgets replicas, flags and a failover under way.           *)
 Reset(s) ==
-    /\ resets < MaxResets
+    /\ resets < MaxResets /\ (Narrow => faults = MaxFaults)
     /\ resets' = resets + 1
     /\ listed' = [listed EXCEPT ![s] = {}]
     /\ down' = [down EXCEPT ![s] = {}]
     /\ lead' = [lead EXCEPT ![s] = NoLead]
-    /\ UNCHANGED <<nodeVars, prim, epoch, voted, serviceVars, op, side, faults>>
+    /\ heard' = IF Tracks THEN [heard EXCEPT ![s] = {}] ELSE heard
+    /\ UNCHANGED <<nodeVars, prim, epoch, voted, former, serviceVars, op, side, faults>>
 
 (* The list comes back from the INFO of the primary it names.                 *)
 Relist(s) ==
@@ -232,7 +254,7 @@ Relist(s) ==
     /\ MaxResets > 0 /\ Reaches(s, prim[s]) /\ IsPrimary(prim[s])
     /\ ~(seen \subseteq listed[s])
     /\ listed' = [listed EXCEPT ![s] = @ \cup seen]
-    /\ UNCHANGED <<nodeVars, prim, epoch, down, lead, voted, serviceVars, op, worldVars>>
+    /\ UNCHANGED <<nodeVars, prim, epoch, down, lead, voted, listVars, serviceVars, op, worldVars>>
 
 ----------------------------------------------------------------------------
 (* Services: who must have a write before it is acknowledged. Any Sentinel     *)
@@ -243,14 +265,23 @@ Answers(v, s) == ~Cut(v, s)
 (* Sentinel s votes to leave replica r of primary n out. Both readings and the *)
 (* age of the last good ping come to this: at one moment r really did not     *)
 (* answer s, while n did (readings are 2 s apart, a ping is at most 2 s old). *)
-SeesHealthy(s, n) ==
-    /\ prim[s] = n /\ n \notin down[s] /\ lead[s] = NoLead
-    /\ On("fresh ping") => Reaches(s, n)
+SeesHealthy(s, n) == prim[s] = n /\ n \notin down[s] /\ lead[s] = NoLead
 SaysDown(s, n, r) ==
     \/ r \in down[s] /\ (On("two readings") => ~Reaches(s, r))
     \/ ~On("unlisted is no vote") /\ r \notin listed[s] \cup {prim[s]}
     \/ ~On("priority 0 is no vote") /\ ~Attached(n, r)   \* its agent sets it then
-Votes(s, n, r) == (On("healthy") => SeesHealthy(s, n)) /\ SaysDown(s, n, r)
+
+(* Or its word that r cannot be chosen: r was primary before n, and has not    *)
+(* answered it since it switched. A ping may be as old as the switch.         *)
+NotHeard(s, r) ==
+    /\ Tracks /\ r \in listed[s]
+    /\ On("former alone") => r \in former[s]
+    /\ On("not heard") => r \notin heard[s]
+
+Votes(s, n, r) ==
+    /\ On("healthy") => SeesHealthy(s, n)
+    /\ \/ SaysDown(s, n, r) /\ (On("healthy") /\ On("fresh ping") => Reaches(s, n))
+       \/ NotHeard(s, r)
 
 LeftOut(v, n, r) ==
     /\ On("own list") => ~Attached(n, r)
@@ -320,16 +351,18 @@ Acknowledge(o) ==
 Repaired ==
     /\ side = Whole /\ \A n \in Nodes : Runs(n)
     /\ \A s \in Sentinels : down[s] = {} /\ lead[s] = NoLead /\ prim[s] = prim[s1]
+                          /\ former[s] \subseteq heard[s]
     /\ \A r \in Nodes \ {prim[s1]} : src[r] = prim[s1] /\ Attached(prim[s1], r)
                                    /\ log[r] = log[prim[s1]]
 Fault(kind) ==
     /\ kind \in Kinds /\ faults < MaxFaults /\ faults' = faults + 1
     /\ Apart => Repaired
+Strikes(n) == Narrow => IsPrimary(n)
 NoNewFault == UNCHANGED <<side, faults, resets>>
 
 (* All data, a lost tail (fsync is late), or nothing: any prefix is left.     *)
 Crash(n) ==
-    /\ Fault("crash") /\ up[n] # "dead"
+    /\ Fault("crash") /\ Strikes(n) /\ up[n] # "dead"
     /\ up' = [up EXCEPT ![n] = "dead"]
     /\ \E k \in 0..Len(log[n]) : log' = [log EXCEPT ![n] = SubSeq(@, 1, k)]
     /\ lnk' = [lnk EXCEPT ![n] = [m \in Nodes |-> -1]]
@@ -354,7 +387,7 @@ Restart(n) ==
     /\ NoNewFault /\ UNCHANGED <<log, sentinelVars, serviceVars, op>>
 
 Pause(n) ==
-    /\ Fault("pause") /\ Runs(n) /\ up' = [up EXCEPT ![n] = "paused"]
+    /\ Fault("pause") /\ Strikes(n) /\ Runs(n) /\ up' = [up EXCEPT ![n] = "paused"]
     /\ UNCHANGED <<src, log, lnk, ready, sentinelVars, serviceVars, op, side, resets>>
 
 Resume(n) ==
@@ -374,7 +407,7 @@ Force(s, r) ==
     /\ Fault("force") /\ lead[s] = NoLead /\ Choosable(s, r) /\ voted[s] < MaxEpoch
     /\ voted' = [voted EXCEPT ![s] = @ + 1]
     /\ lead' = [lead EXCEPT ![s] = [to |-> r, epoch |-> voted'[s]]]
-    /\ UNCHANGED <<nodeVars, prim, epoch, listed, down, serviceVars, op, side, resets>>
+    /\ UNCHANGED <<nodeVars, prim, epoch, listed, down, listVars, serviceVars, op, side, resets>>
 
 StartCut ==
     /\ Fault("cut") /\ side = Whole /\ side' = Divided
@@ -387,7 +420,7 @@ Heal ==
 ----------------------------------------------------------------------------
 Next ==
     \/ \E n, r \in Nodes : Replicate(n, r) \/ Attach(n, r) \/ NoticeGone(n, r) \/ Break(n, r)
-    \/ \E s \in Sentinels, n \in Nodes : Flag(s, n) \/ Elect(s, n) \/ Repoint(s, n) \/ Force(s, n)
+    \/ \E s \in Sentinels, n \in Nodes : Flag(s, n) \/ Answer(s, n) \/ Elect(s, n) \/ Repoint(s, n) \/ Force(s, n)
     \/ \E s \in Sentinels : Abort(s) \/ Promote(s) \/ Reset(s) \/ Relist(s)
     \/ \E s, t \in Sentinels : Learn(s, t)
     \/ \E v \in Services, s \in Sentinels : Hear(v, s)
@@ -419,7 +452,7 @@ Alike(S) == IF S = {} THEN {} ELSE Permutations(S)
 Exchangeable(S) ==
     Alike(S \cap SideOne) \cup Alike(S \cap SideTwo) \cup Alike(S \ (SideOne \cup SideTwo))
 Symmetry ==
-    Exchangeable({n2, n3}) \cup Exchangeable(Sentinels) \cup Permutations(Rivals)
+    Exchangeable({n2, n3} \cap Former) \cup Exchangeable({n2, n3} \ Former) \cup Exchangeable(Sentinels) \cup Permutations(Rivals)
     \cup Exchangeable(Services \cap Late) \cup Exchangeable(Services \ Late)
 
 Spec == Init /\ [][Next]_vars

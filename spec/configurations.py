@@ -19,6 +19,8 @@ BOUNDS = MappingProxyType(
         "MaxLog": "2",
         "Late": "{}",
         "Apart": "FALSE",
+        "Narrow": "FALSE",
+        "Former": "{}",
     }
 )
 MODEL_VALUES = ("n1", "n2", "n3", "s1", "s2", "s3", "v1", "v2", "x", "y")
@@ -29,6 +31,11 @@ TWO_FAULTS = {"MaxFaults": "2"}
 ONE_AFTER_ANOTHER = TWO_FAULTS | {"Apart": "TRUE"}
 TWO_CRASHES = STRICT | TWO_FAULTS | {"OnlyRivals": "TRUE"}
 TWO_RESETS = {"MaxResets": "2", "OnlyRivals": "TRUE"}
+# A second election needs bounds elsewhere: two rivals, and a fault that strikes a primary.
+STRUCK = {"OnlyRivals": "TRUE", "Narrow": "TRUE"}
+TWO_ELECTIONS = STRUCK | {"MaxEpoch": "2"}
+# n2 was primary before n1, which was repaired long ago.
+FORMERLY_N2 = STRUCK | {"Former": "{n2}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,8 @@ CONFIGURATIONS = (
         short=False,
         bounds={"Services": "{v1, v2}"},
     ),
+    Configuration("balanced-pause-two-elections", True, "pause", short=False, bounds=TWO_ELECTIONS),
+    Configuration("balanced-crash-two-elections", True, "crash", short=False, bounds=TWO_ELECTIONS),
     Configuration("answers-with-one-paused", False, "pause", promises="NobodyLeftOut"),
     # each rule switched off
     without("off-sentinels", "sentinels", kinds="cut", cut=PRIMARY_SIDE),
@@ -139,6 +148,25 @@ CONFIGURATIONS = (
         "unlisted-as-vote", "unlisted is no vote", kinds="pause", bounds=TWO_RESETS, short=False
     ),
     Configuration("priority-0-as-vote", False, "pause link", off=("priority 0 is no vote",)),
+    without("off-former-alone", "former alone", kinds="pause", bounds=TWO_ELECTIONS, short=False),
+    without(
+        "off-last-former",
+        "last former",
+        "heard once",
+        kinds="pause",
+        bounds=FORMERLY_N2 | TWO_ELECTIONS,
+        short=False,
+    ),
+    without(
+        "off-not-heard", "not heard", "heard once", kinds="pause", bounds=FORMERLY_N2, short=False
+    ),
+    without(
+        "off-heard-once",
+        "heard once",
+        kinds="pause",
+        bounds=FORMERLY_N2 | TWO_RESETS,
+        short=False,
+    ),
     without("off-boot", "boot", kinds="crash"),
     without("off-refusals", "refusals", kinds="pause"),
     Configuration("fast", False, "pause", bounds={"Durability": '"fast"'}),
@@ -149,6 +177,7 @@ CONFIGURATIONS = (
     Configuration("on-named", True, "cut", ONE_REPLICA, short=False, bounds={"Late": "{v1}"}),
     Configuration("on-known-before", True, "cut", CLEAN, short=False, bounds={"MaxResets": "1"}),
     Configuration("on-unlisted", True, "pause", short=False, bounds=TWO_RESETS),
+    Configuration("on-heard-once", True, "pause", short=False, bounds=FORMERLY_N2 | TWO_RESETS),
     Configuration("on-ends-on-recovery", True, "pause", short=False, bounds=ONE_AFTER_ANOTHER),
     # strict, and two faults
     Configuration("strict-crash", True, "crash link", bounds=STRICT),

@@ -31,3 +31,18 @@ def test_a_dead_replica_is_required_until_sentinels_agree_and_then_left_out(appl
     assert (now["durability"], now["trouble"]) == ("balanced", "")
     sentinel.start(dead)
     assert wait_until(lambda: set(writes(port).get("required", ())) == replicas, timeout_s=20)
+
+
+def test_a_dead_primary_is_left_out_when_two_sentinels_have_switched_and_not_heard_it(application):
+    sentinel = application.installation
+    port = application.port
+    replicas = {str(node) for node in sentinel.replicas()}
+    assert wait_until(lambda: set(writes(port).get("required", ())) == replicas, timeout_s=10)
+    dead = sentinel.kill_primary()
+    assert wait_until(lambda: list(writes(port).get("left_out", ())) == [str(dead)], timeout_s=20)
+    now = writes(port)
+    assert now["primary"] in replicas
+    assert set(now["required"]) == replicas - {now["primary"]}
+    assert "was primary before" in now["left_out"][str(dead)]
+    sentinel.start(dead)
+    assert wait_until(lambda: str(dead) in writes(port).get("required", ()), timeout_s=20)

@@ -37,7 +37,8 @@ def test_no_visit_fails_while_the_primary_is_killed_and_stays_dead(application, 
     assert after["total_used"] - before["total_used"] == RATE * DURATION_S
     figure(
         f"{generation} killed for good under {RATE} visits a second: {len(load.visits)} visits, "
-        f"0 failed, longest {load.longest_wait_s:.1f} s"
+        f"0 failed, {load.longest_pause_s:.1f} s without a write, longest visit "
+        f"{load.longest_wait_s:.1f} s"
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import product
+from dataclasses import replace
+from itertools import combinations_with_replacement, product
 
 import pytest
 
@@ -16,12 +17,22 @@ NOBODY: frozenset[Address] = frozenset()
 
 
 def reading(watcher: str = "s1", **changes: object) -> Reading:
-    """A Sentinel that sees all well; `down` and `up` of the others follow from `down`."""
+    """A Sentinel that sees all well; who is `up` follows from `down` and `unheard`."""
     given = {"primary": P, "primary_healthy": True, "replicas": {A, B}, "down": set(), **changes}
-    down = frozenset(given["down"])  # type: ignore[call-overload]
-    replicas = frozenset(given["replicas"])  # type: ignore[call-overload]
-    up = frozenset(given.get("up", replicas - down))  # type: ignore[call-overload]
-    return Reading(watcher, given["primary"], given["primary_healthy"], replicas, down, up)  # type: ignore[arg-type]
+    down, replicas = frozenset(given["down"]), frozenset(given["replicas"])  # type: ignore[call-overload]
+    unheard = frozenset(given.get("unheard", ()))  # type: ignore[call-overload]
+    up = frozenset(given.get("up", replicas - down - unheard))  # type: ignore[call-overload]
+    return Reading(
+        watcher,
+        given["primary"],  # type: ignore[arg-type]
+        given["primary_healthy"],  # type: ignore[arg-type]
+        replicas,
+        down,
+        up,
+        unheard,
+        bool(given.get("failover")),
+        given.get("chosen"),  # type: ignore[arg-type]
+    )
 
 
 def rounds(*readings: Reading, ages_s: tuple[float, ...] = (2.5, 0.5)) -> tuple[Round, ...]:
@@ -224,3 +235,128 @@ def test_every_history_of_two_readings_of_three_sentinels(attached, ages_s):
         state = view(attached=present, rounds=history)
         assert (A not in required(state)) == expected, (first, last)
         assert B in required(state)
+
+
+def a_switch(*later: dict[str, object], names: Address = A, **changes: object) -> View:
+    """Two Sentinels named A, half a second ago; what both said of it in each reading since."""
+    history = (rounds(*(reading(s, primary=names) for s in ("s1", "s2")), ages_s=(0.5,)),)
+    for number, says in enumerate(later):
+        both = (reading(s, **says) for s in ("s1", "s2"))
+        history += (rounds(*both, ages_s=(0.4 - number / 10,)),)
+    every = tuple(each for some in history for each in some)
+    return view(**{"attached": frozenset({B}), "rounds": every, **changes})
+
+
+UNHEARD: dict[str, object] = {"unheard": {A}}
+
+
+def test_who_was_primary_is_left_out_by_two_that_have_not_heard_it_since_they_switched():
+    decision = decide(BALANCED, a_switch(UNHEARD), NOBODY, NOW_S)
+    assert decision.required == {B}
+    assert "was primary before" in decision.left_out[A]
+
+
+def test_one_sentinel_that_has_not_heard_who_was_primary_is_not_enough():
+    before = a_switch().rounds
+    one = rounds(reading("s1", **UNHEARD), ages_s=(0.1,))
+    assert required(two_of_three_say_down(rounds=(*before, *one))) == {A, B}
+    other = rounds(reading("s1", **UNHEARD), reading("s2", down={A}), ages_s=(0.1,))
+    assert required(two_of_three_say_down(rounds=(*before, *other))) == {A, B}
+
+
+def test_a_replica_that_nobody_has_heard_since_the_switch_is_required():
+    both = {"unheard": {A, B}}
+    assert required(a_switch(both, attached=NOBODY)) == {B}
+    assert required(a_switch(both, names=B, attached=frozenset({B}))) == {A, B}
+
+
+def test_who_was_primary_earlier_still_is_required():
+    says_b = {"primary": B}
+    assert required(a_switch(says_b, {"unheard": {A, B}}, attached=NOBODY)) == {A}
+
+
+def test_who_was_primary_stays_left_out_when_it_is_flagged_down_too():
+    assert required(a_switch(UNHEARD, {"unheard": {A}, "down": {A}})) == {B}
+
+
+def test_who_was_heard_once_since_the_switch_is_required_though_it_is_forgotten_again():
+    assert required(a_switch({}, UNHEARD)) == {A, B}
+    assert required(a_switch({"replicas": {B}}, UNHEARD)) == {A, B}
+
+
+def test_who_was_primary_is_required_by_a_process_that_did_not_see_the_switch():
+    says = rounds(reading("s1", **UNHEARD), reading("s2", **UNHEARD))
+    assert required(two_of_three_say_down(rounds=says)) == {A, B}
+    later = rounds(reading("s1", **UNHEARD), reading("s2", **UNHEARD), ages_s=(0.0,))
+    long_ago = rounds(reading("s1", primary=A), reading("s2", primary=A), ages_s=(FRESH_S + 0.1,))
+    assert required(two_of_three_say_down(rounds=long_ago + later)) == {A, B}
+
+
+def test_who_was_primary_is_required_from_when_it_attached_to_its_successor():
+    assert required(a_switch(UNHEARD, attached=frozenset({A, B}))) == {A, B}
+    assert required(a_switch(UNHEARD, attached_at_s={A: NOW_S - 0.3})) == {A, B}
+    assert required(a_switch(UNHEARD, attached_at_s={A: NOW_S - 0.45})) == {B}
+
+
+def test_the_sentinel_that_leads_the_failover_need_not_have_ended_it():
+    def decided(**changes: object) -> set[Address]:
+        leads = reading("s3", primary_healthy=False, failover=True, **changes)
+        both = (reading("s1", **UNHEARD), reading("s2", **UNHEARD), leads)
+        before = a_switch().rounds
+        return required(two_of_three_say_down(rounds=(*before, *rounds(*both, ages_s=(0.1,)))))
+
+    assert decided(chosen=P) == {B}
+    assert decided(chosen=B) == {A, B}
+    assert decided(chosen=A) == {A, B}
+    assert decided() == {A, B}
+    assert decided(chosen=P, primary=A) == {A, B}
+
+
+def test_the_sentinel_that_led_the_failover_has_a_vote_when_it_has_ended_it():
+    leads = reading("s2", primary_healthy=False, failover=True, chosen=P, replicas={A, B, P})
+    history = a_switch().rounds
+    history += rounds(reading("s1", **UNHEARD), leads, ages_s=(0.2,))
+    assert required(two_of_three_say_down(rounds=history)) == {A, B}
+    history += rounds(reading("s1", **UNHEARD), reading("s2", **UNHEARD), ages_s=(0.1,))
+    assert required(two_of_three_say_down(rounds=history)) == {B}
+
+
+SINCE = {
+    "silent": None,
+    "former": reading(primary=A),
+    "other": reading(primary=B, down={A}),
+    "up": reading(),
+    "down": reading(down={A}),
+    "unlisted": reading(replicas={B}),
+    "unheard": reading(unheard={A}),
+    "unwell": reading(primary_healthy=False, unheard={A}),
+    "switching": reading(primary_healthy=False, failover=True, chosen=P, replicas={A, P, B}),
+}
+
+
+def has_replaced(first: str, middle: str, last: str) -> bool:
+    """The sentence itself, of one Sentinel: A was primary, and it has not heard A since."""
+    since = [word for word in (middle, last) if word not in ("silent", "switching")]
+    if middle == "former":
+        since = [last]
+    elif first != "former":
+        return False
+    return last == "unheard" and set(since) <= {"unheard", "unwell"}
+
+
+def test_every_history_of_a_switch():
+    histories = product(("former", "other", "silent"), SINCE, SINCE)
+    for one, two in combinations_with_replacement(histories, 2):
+        for third in ("silent", "unheard", "switching"):
+            history: tuple[Round, ...] = ()
+            for number, age_s in enumerate((0.6, 0.4, 0.2)):
+                said = (one[number], two[number], third if number == 2 else "former")
+                named = zip(("s1", "s2", "s3"), map(SINCE.get, said), strict=True)
+                answers = [replace(each, watcher=name) for name, each in named if each]
+                history += rounds(*answers, ages_s=(age_s,))
+            last = {one[2], two[2], third}
+            votes = has_replaced(*one) + has_replaced(*two) + (third == "unheard")
+            expected = votes >= 2 and not last & {"former", "other", "up", "unwell"}
+            state = view(attached=frozenset({B}), rounds=history)
+            assert (A not in required(state)) == expected, (one, two, third)
+            assert B in required(state)

@@ -31,6 +31,8 @@ class Reading:
     """Those it lists: it might have one of them promoted."""
     down: frozenset[Address] = frozenset()
     up: frozenset[Address] = frozenset()
+    unheard: frozenset[Address] = frozenset()
+    """Listed, and without any answer to it since: it can have none of them promoted."""
     failover: bool = False
     """Whether it replaces the primary just now."""
     chosen: Address | None = None
@@ -116,6 +118,8 @@ def _why_left_out(node: Address, view: View, now_s: float) -> str | None:
     """Words, if the watchers agree that it is down, in two readings and all between them."""
     if not view.rounds or now_s - view.rounds[-1].asked_s > FRESH_S:
         return None
+    if _agreed_replaced(node, view):
+        return f"detached, was primary before, and {VOTERS} or more have not heard it since"
     since_s = None
     for reading in reversed(view.rounds):
         if reading.asked_s <= view.attached_at_s.get(node, float("-inf")):
@@ -130,13 +134,57 @@ def _why_left_out(node: Address, view: View, now_s: float) -> str | None:
     return f"detached, and reported down by {VOTERS} or more for {now_s - since_s:.1f} s"
 
 
+def _agreed_replaced(node: Address, view: View) -> bool:
+    """Enough have replaced it by our node and not heard it since, and none speaks against it.
+
+    They cannot have it promoted, nor could they before: until then it was the primary. So one
+    reading is enough.
+    """
+    last = view.rounds[-1]
+    if last.asked_s <= view.attached_at_s.get(node, float("-inf")):
+        return False
+    votes = 0
+    for reading in last.readings:
+        if _is_switching_to(view.written_to, reading):
+            continue  # it still has the list from before: neither a vote nor an objection
+        if not _may_vote(node, reading, view.written_to):
+            return False
+        votes += _has_replaced(node, reading.watcher, view)
+    return votes >= VOTERS
+
+
+def _has_replaced(node: Address, watcher: str, view: View) -> bool:
+    """Whether this watcher named `node` right before ours, and has not heard it in any reading
+    since. A node that was primary earlier still, or was heard once, may have been chosen."""
+    later_s = None
+    for round in reversed(view.rounds):
+        for reading in round.readings:
+            if reading.watcher != watcher:
+                continue
+            if later_s is not None and later_s - round.asked_s > FRESH_S:
+                return False  # a gap in the readings: nobody knows whom it named in it
+            if reading.primary != view.written_to:
+                return reading.primary == node
+            if not _is_switching_to(view.written_to, reading) and node not in reading.unheard:
+                return False
+            later_s = round.answered_s
+    return False
+
+
+def _is_switching_to(primary: Address, reading: Reading) -> bool:
+    """Whether it had `primary` promoted, and has yet to end that failover."""
+    return reading.failover and reading.primary == primary == reading.chosen
+
+
 def _agreed_down(node: Address, round: Round, primary: Address) -> bool:
     """Enough vote for it, and none that answers speaks against it."""
     votes = 0
     for reading in round.readings:
-        if reading.primary != primary or not reading.primary_healthy:
-            return False
-        if node in reading.up:
+        if not _may_vote(node, reading, primary):
             return False
         votes += node in reading.down  # not listed is no vote: a Sentinel may have been reset
     return votes >= VOTERS
+
+
+def _may_vote(node: Address, reading: Reading, primary: Address) -> bool:
+    return reading.primary == primary and reading.primary_healthy and node not in reading.up

@@ -176,20 +176,25 @@ def _reading(
 ) -> Reading:
     """A Sentinel in the middle of a failover names two: who it was and who it is to be."""
     flags = set(master["flags"].split(","))
+    listed = frozenset(map(_address, replicas))
     healthy = (
         _address(master) == primary
+        and primary not in listed  # it switched between two of its answers
         and not flags & {"s_down", "o_down", "failover_in_progress", "disconnected"}
         and int(master["last-ok-ping-reply"]) <= PING_FRESH_MS
     )
     down = _flagged(replicas, "s_down")
-    listed = frozenset(map(_address, replicas))
+    # The first INFO of an instance brings its run id. (`info-refresh` is 0 until then, and also
+    # within the millisecond of each INFO.) `sentinelSelectSlave` of Redis and Valkey skips it.
+    unheard = frozenset(_address(each) for each in replicas if not each["runid"])
     return Reading(
         watcher,
         primary,
         primary_healthy=healthy,
         replicas=listed | {_address(master)},
         down=down,
-        up=listed - down,
+        up=listed - down - unheard,
+        unheard=unheard,
         failover="failover_in_progress" in flags,
         chosen=next(iter(_flagged(replicas, "promoted")), None),
     )
