@@ -16,9 +16,12 @@ TESTS = Path(__file__).parent
 ONE_BY_ONE = ("failover/", "browser/test_failover.py")
 LONG = (
     "exactly_once/",
+    "agents/",
     "cli/test_local.py",
     *ONE_BY_ONE,
     "browser/",
+    "node/test_agent.py",
+    "doctor/",
     "topology/test_local.py",
     "stores/test_outages.py",
     "http1/test_connection.py",
