@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -38,6 +39,7 @@ def main() -> int:
         agents=not arguments.plain,
         minutes=arguments.minutes,
     )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended
     directory = Path(tempfile.mkdtemp(prefix="guarita-agents-"))
     repetitions = []
     click.echo(_HEAD)
