@@ -72,8 +72,9 @@ def _acknowledged(connection: socket.socket) -> int:
             replies += part
     except OSError:  # it hung up, or never answered
         pass
-    _, _, waited = replies.rstrip().rpartition(b"\r\n:")
-    return int(waited) if waited.isdigit() else 0
+    written, _, waited = replies.rstrip().partition(b"\r\n:")
+    # Behind a refusal WAIT has nothing to wait for, and counts whoever is attached.
+    return int(waited) if written == b"+OK" and waited.isdigit() else 0
 
 
 def resume_in_failover(stage: Stage) -> None:

@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 
 from guarita.node.boot import Step, decide
+from guarita.node.peers import Role, State
 
 from .facts import ME, A, B, history, peer, says, words
 
@@ -49,6 +50,15 @@ def test_it_waits_for_a_failover_that_has_chosen_somebody(chosen):
     for named in (ME, B):
         verdict = decide(ME, history(), words(named, named, says(chosen=chosen)), ALL_KNOWN)
         assert verdict.step is Step.WAIT
+
+
+def test_it_waits_while_another_one_leads():
+    leading = {A: peer(A, 9, Role.PRIMARY), B: peer(B)}
+    verdict = decide(ME, history(), words(ME, ME, ME), leading)
+    assert verdict.step is Step.WAIT
+    assert "n2:2 leads" in verdict.reason
+    booting = {A: peer(A, 9, Role.PRIMARY, State.BOOTING), B: peer(B)}
+    assert decide(ME, history(), words(ME, ME, ME), booting).step is Step.LEAD
 
 
 def test_it_does_not_wait_for_an_election():

@@ -65,6 +65,10 @@ def test_one_sentinel_that_still_sees_it_or_a_single_voter_is_not_enough():
     assert not words(down, sentinels=1).agrees_down(ME)
 
 
+def test_it_stays_while_a_switch_spreads_and_no_majority_names_anybody():
+    assert leave.decide(ME, own(), words(A, ME), 0.0)[0] is leave.Step.STAY
+
+
 @pytest.mark.parametrize(
     ("node", "heard"),
     [
@@ -72,6 +76,7 @@ def test_one_sentinel_that_still_sees_it_or_a_single_voter_is_not_enough():
         (own(Role.PRIMARY), words(A, A, A)),
         (own(link_up=False), words(A, A, A)),
         (own(), words()),
+        (own(), words(A)),
     ],
 )
 def test_it_goes_at_once_where_nobody_needs_it_or_nobody_votes(node, heard):

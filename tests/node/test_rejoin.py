@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from guarita.node.peers import Role
-from guarita.node.rejoin import ASTRAY_S, PROMOTED_S, UNLINKED_S, Standing, decide
+from guarita.node.rejoin import ASTRAY_S, PROMOTED_S, Standing, decide
 
 from .facts import ME, A, B, own, says, words
 
@@ -35,7 +35,7 @@ def test_one_that_was_just_promoted_is_left_alone_until_the_sentinels_had_time_t
 
 @pytest.mark.parametrize("role", [Role.PRIMARY, Role.REPLICA])
 def test_nothing_is_done_on_the_word_of_a_minority_or_when_all_is_well(role):
-    long = Standing(True, 99, 99, 99)
+    long = Standing(True, 99, 99)
     for heard in ((), (A,), (A, B), (ME, ME, ME)):
         assert decide(ME, own(role, follows=B), words(*heard), long) is None
 
@@ -50,16 +50,17 @@ def test_a_replica_that_follows_another_node_is_put_right_after_sentinel_had_its
     assert decide(ME, astray, in_failover, Standing(False, astray_s=99)) is None
 
 
-def test_a_link_that_does_not_come_up_is_made_anew_but_not_while_data_comes():
-    unlinked = Standing(False, unlinked_s=UNLINKED_S)
-    assert decide(ME, own(link_up=False), words(A, A, A), unlinked)
-    assert decide(ME, own(link_up=False, syncing=True), words(A, A, A), unlinked) is None
-    assert decide(ME, own(), words(A, A, A), unlinked) is None
+def test_a_replica_of_the_one_named_is_left_alone_whatever_its_link_does():
+    """`REPLICAOF` of whom it follows does nothing but make it unpromotable, for ever where nobody
+    can be caught up with any more."""
+    long = Standing(False, 99, 99)
+    for node in (own(), own(link_up=False), own(link_up=False, syncing=True)):
+        assert decide(ME, node, words(A, A, A), long) is None
 
 
 def test_it_never_follows_anybody_but_the_one_that_a_majority_names():
     for named in product([None, ME, A, B], repeat=3):
         heard = words(*filter(None, named))
         for node in (PRIMARY, own(), own(follows=B), own(link_up=False)):
-            follow = decide(ME, node, heard, Standing(True, 99, 99, 99))
+            follow = decide(ME, node, heard, Standing(True, 99, 99))
             assert follow is None or follow.primary == heard.named != ME

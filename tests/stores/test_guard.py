@@ -12,7 +12,7 @@ from guarita.config import Durability
 from guarita.deadline import Deadline
 from guarita.stores.base import Created, Grant, Redeemed
 from guarita.stores.durability import Reading, Round
-from guarita.stores.guard import Guard, History, Rule, Writes
+from guarita.stores.guard import TALLIES, Guard, History, Rule, Writes
 from guarita.topology.local import LocalSentinel
 
 from .conftest import settings_for, started
@@ -124,6 +124,29 @@ def test_after_a_loss_older_tickets_are_refused_and_newer_ones_redeemed(sentinel
     assert redeem(other_process, Deadline.after(10), old) is Redeemed.DOUBTED
     assert redeem(store, Deadline.after(10), used) is Redeemed.REPLAYED
     assert redeem(store, Deadline.after(10), create(store, Deadline.after(10))) is Redeemed.ADMITTED
+
+
+def test_every_change_that_is_acknowledged_is_counted(sentinel, opened):
+    """What is not counted, a node that restarts without it does not know that it lacks."""
+    settings = settings_for(sentinel)
+    store, deadline = opened(settings), Deadline.after(20)
+    id, other = (create(store, deadline) for _ in range(2))
+    changes = (
+        lambda: create(store, deadline),
+        lambda: redeem(store, deadline, id),
+        lambda: redeem(store, deadline, id),  # the same attempt again
+        lambda: redeem(store, deadline, id, attempt=2),
+        lambda: redeem(store, deadline, uuid4()),
+        lambda: store.revoke(other, tenant=None, deadline=deadline),
+        lambda: store.revoke(uuid4(), tenant=None, deadline=deadline),
+        lambda: store.revoke_subject("", "ana", ttl_s=60, deadline=deadline),
+    )
+    with sentinel.client(sentinel.primary()) as client:
+        for change in changes:
+            before = client.hmget(settings.sessions.stats_key, TALLIES)
+            change()
+            after = client.hmget(settings.sessions.stats_key, TALLIES)
+            assert sum(int(n or 0) for n in after) > sum(int(n or 0) for n in before)
 
 
 def test_lost_connections_alone_put_no_ticket_in_doubt(sentinel, opened):

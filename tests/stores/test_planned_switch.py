@@ -6,7 +6,7 @@ import pytest
 
 from guarita.deadline import Deadline
 from guarita.stores.base import Redeemed
-from guarita.topology.local import LocalSentinel, Node
+from guarita.topology.local import LocalSentinel, LocalStandalone, Node
 
 from .conftest import settings_for, started
 from .test_contract import create, eventually, redeem
@@ -55,3 +55,18 @@ def test_a_successor_that_is_gone_again_is_not_held_on_to(sentinel, opened):
     create(store, Deadline.after(10))
     (lane,) = store._lanes  # type: ignore[attr-defined]
     assert lane.acknowledgement.primary == f"{old.host}:{old.port}"
+
+
+def test_a_node_that_no_sentinel_ever_named_is_not_followed(sentinel, opened, tmp_path):
+    stranger = started(LocalStandalone(tmp_path / "stranger"))
+    try:
+        store = opened(settings_for(sentinel))
+        create(store, Deadline.after(10))
+        with stranger.client(stranger.primary()) as client:
+            follow(sentinel, sentinel.primary(), stranger.primary())
+            create(store, Deadline.after(30))  # at whom the Sentinels promote instead
+            assert client.dbsize() == 0
+        (lane,) = store._lanes  # type: ignore[attr-defined]
+        assert lane.acknowledgement.primary != str(stranger.primary())
+    finally:
+        stranger.kill_all()

@@ -94,7 +94,7 @@ class NodeSettings(Section):
     `strict`, else `everysec`."""
     priority: Whole = Field(100, ge=1, le=10_000)
     """Rank among replicas that could be promoted: the lowest is preferred."""
-    stop_s: Seconds = 20.0
+    stop_s: Seconds = 25.0
     """Seconds that SIGTERM may take: to hand over, to leave, and to stop the server."""
     down_after_ms: Whole = Field(2000, ge=200, le=600_000)
     """Milliseconds of silence after which a Sentinel takes a node for dead."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -19,8 +18,9 @@ from guarita.clients import client, local_connection
 from guarita.config import Address as ConfigAddress
 from guarita.config import Credentials, Settings, check_data_node
 from guarita.node import boot, handover, leave, metrics
-from guarita.node.child import Child, end_orphan
+from guarita.node.child import Child
 from guarita.node.conf import agent_user, data_lines, write_file
+from guarita.node.directory import enter
 from guarita.node.duty import Duty, Since
 from guarita.node.endpoint import Endpoint
 from guarita.node.own import INTERVAL_S, Observer, Own, look
@@ -28,6 +28,7 @@ from guarita.node.peers import Agents, State
 from guarita.node.server import Server
 from guarita.node.status import Status
 from guarita.node.watch import Watch
+from guarita.node.words import Words
 from guarita.servers import find_server
 from guarita.stores.durability import Address
 from guarita.stores.redis import KeyNames
@@ -38,6 +39,7 @@ ASK_S = 0.3
 TELL_S = 5.0  # how often the log hears why a node that boots waits
 MOST_RESTARTS = 5  # of a server that crashes, in a minute
 GONE_S = 2.0  # of silence, after which a server that is to leave holds nobody up
+STOP_S = 1.5  # for the server to end, of a stop
 NAMED_S = 5.0  # after a hand over, until a majority of the Sentinels names the new primary
 
 _log = structlog.get_logger("guarita.node")
@@ -99,17 +101,13 @@ class Agent:
         self._endpoint = Endpoint(node.http, self._status.routes())
 
     def ask_to_stop(self) -> None:
-        """As a signal handler does: only notes it."""
+        """As a signal handler does: only notes it. The thread that it interrupts may hold the lock
+        of `_wake`."""
         self._stopping.set()
-        self._wake.set()
 
     def run(self) -> int:
         """Until it is asked to stop, or the server can not be kept up."""
-        directory = self._settings.node.data_dir.absolute()
-        directory.mkdir(parents=True, exist_ok=True)
-        os.chdir(directory)  # so that the socket's path is short enough for the system
-        if end_orphan(directory):
-            _log.warning("ended a server that another agent had left here")
+        directory = enter(self._settings.node.data_dir)
         self._endpoint.start()
         self._watch.start()
         restarts: deque[float] = deque(maxlen=MOST_RESTARTS)
@@ -157,8 +155,11 @@ class Agent:
             if own is None or own.history is None:
                 self._pause()
                 continue
-            words = self._watch.asked_now(timeout_s=1.0)
-            verdict = boot.decide(self._me, own.history, words, self._agents.ask(self._peers))
+            words, peers = self._ask_words(), {}
+            if words.named == self._me:
+                peers = self._agents.ask(self._peers)
+                words = self._ask_words()  # last: the others may have taken long
+            verdict = boot.decide(self._me, own.history, words, peers)
             if verdict.step is not boot.Step.WAIT and self._carry_out(verdict):
                 return verdict
             self._status.reason = verdict.reason
@@ -189,6 +190,7 @@ class Agent:
             self._server,
             peers=self._peers,
             ask_peers=self._agents.ask,
+            ask_words=self._ask_words,
             client_of=self._client_of,
             leads=verdict.step is boot.Step.LEAD,
         )
@@ -204,6 +206,8 @@ class Agent:
                         self._watch.hurry()
                 except (RedisError, OSError) as exc:
                     _log.warning("the server does not do as told", reason=str(exc))
+                except Exception:  # noqa: BLE001 - without its agent the node would be worse off
+                    _log.exception("a look at the server failed")
             self._pause()
 
     def _goes_on(self) -> bool:
@@ -226,18 +230,19 @@ class Agent:
             self._observer = self._status.observer = observer
             observer.start()
             try:
-                if self._hand_over():
-                    self._await_switch(deadline_s - 3)
-                self._leave(deadline_s - 3)
+                if successor := self._hand_over(deadline_s):
+                    self._await_switch(successor)
+                self._leave(deadline_s - STOP_S)
             except (RedisError, OSError) as exc:
                 _log.warning("leaves without a word", reason=str(exc))
             finally:
                 observer.close()
         return self._child.stop(max(2.0, deadline_s - time.monotonic()))
 
-    def _hand_over(self) -> Address | None:
+    def _hand_over(self, deadline_s: float) -> Address | None:
         """The new primary, if there is one."""
-        end_s = time.monotonic() + handover.READY_S
+        down_after_s = self._settings.node.down_after_ms / 1000
+        end_s = deadline_s - STOP_S - handover.PAUSE_S - down_after_s - leave.VOTED_OUT_S
         while (reason := self._why_not_hand_over()) == handover.BUSY and time.monotonic() < end_s:
             self._pause()
         if reason:
@@ -250,22 +255,21 @@ class Agent:
             self._sentinel_clients.values(),
             self._settings.store.sentinel.primary_name,
             self._client_of,
-        ).run()
+        ).run(max(0.0, end_s - time.monotonic()))
 
     def _why_not_hand_over(self) -> str | None:
-        words = self._watch.asked_now(timeout_s=1.0)
-        return handover.why_not(self._me, self._look(), words)
+        return handover.why_not(self._me, self._look(), self._ask_words())
 
-    def _await_switch(self, deadline_s: float) -> None:
+    def _await_switch(self, successor: Address) -> None:
         """Until a majority of the Sentinels names the new primary."""
-        end_s = min(deadline_s, time.monotonic() + NAMED_S)
-        while self._watch.now().named == self._me and time.monotonic() < end_s:
+        end_s = time.monotonic() + NAMED_S
+        while self._watch.now().named != successor and time.monotonic() < end_s:
             self._watch.hurry()
             self._pause()
 
     def _leave(self, deadline_s: float) -> None:
         """Stay attached behind a closed door until the Sentinels have voted this node out."""
-        if self._watch.asked_now(timeout_s=1.0).named in (None, self._me):
+        if self._ask_words().named in (None, self._me):
             return
         self._server.be_promotable(False)
         self._server.close_door()
@@ -282,6 +286,9 @@ class Agent:
             self._pause()
 
     # Ways to servers
+
+    def _ask_words(self) -> Words:
+        return self._watch.asked_now(timeout_s=1.0)
 
     def _look(self) -> Own:
         connection = self._connect(ASK_S)

@@ -47,6 +47,8 @@ def decide(
         )
     if named != me:
         return Verdict(Step.FOLLOW, f"the Sentinels name {text(named)}", named)
+    if leading := [each.node for each in peers.values() if each and each.leads]:
+        return Verdict(Step.WAIT, f"the Sentinels name this node, but {text(leading[0])} leads")
     if obstacle := why_not_foremost(own, peers):
         return Verdict(Step.WAIT, f"the Sentinels name this node, but {obstacle}")
     return Verdict(Step.LEAD, "the Sentinels name this node, and no peer has more history")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import redis
@@ -30,6 +31,15 @@ _REPLICA = re.compile(rb"slave\d+:ip=([^,]*),port=(\d+),")
 _log = structlog.get_logger("guarita.node")
 
 Ask = Callable[[frozenset[Address]], Mapping[Address, PeerState | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What the primary that this node follows said, and when."""
+
+    of: Address
+    word: promotable.PrimaryWord | None
+    at_s: float
 
 
 class Since:
@@ -56,6 +66,7 @@ class Duty:
         *,
         peers: frozenset[Address],
         ask_peers: Ask,
+        ask_words: Callable[[], Words],
         client_of: Callable[[Address], redis.Redis],
         leads: bool,
     ) -> None:
@@ -63,12 +74,16 @@ class Duty:
         self._server = server
         self._peers = peers
         self._ask_peers = ask_peers
+        self._ask_words = ask_words
         self._client_of = client_of
         self._role = Role.PRIMARY if leads else Role.REPLICA
         self._was_named = leads
         self._promotable = leads
         self._since = Since()
         self._acted_s = time.monotonic()
+        self._looked_s = self._acted_s
+        self._silent: frozenset[Address] = frozenset()
+        self._heard: _Heard | None = None
 
     def look(self, own: Own, words: Words) -> bool:
         """Do what is to be done now; whether the Sentinels are to be asked more often.
@@ -107,7 +122,6 @@ class Duty:
             self._was_named,
             self._since.held_s("unnamed", is_primary and other),
             self._since.held_s("astray", other and not is_primary and own.follows != named),
-            self._since.held_s("unlinked", other and not is_primary and not own.link_up),
         )
         follow = rejoin.decide(self._me, own, words, standing)
         if follow is None:
@@ -123,7 +137,8 @@ class Duty:
         )
         if masterless_s < heal.MASTERLESS_S:
             return False
-        reason = heal.decide(self._me, own, words, self._ask_peers(self._peers), masterless_s)
+        peers = self._ask_peers(self._peers)
+        reason = heal.decide(self._me, own, self._ask_words(), peers, masterless_s)
         if reason is None:
             return False
         self._server.lead()
@@ -136,10 +151,16 @@ class Duty:
             return
         unlinked_s = self._since.held_s("detached", not own.link_up)
         if own.link_up and self._promotable:
+            self._heard = None
             return
         if not own.link_up and unlinked_s < (SETTLED_S if self._promotable else NOTICED_S):
             return
-        primary = self._ask_primary(own.follows)
+        heard, self._heard = self._heard, None
+        if heard is None or heard.of != own.follows or own.asked_s - heard.at_s > SETTLED_S:
+            word = self._ask_primary(own.follows)
+            self._heard = _Heard(own.follows, word, time.monotonic())
+            return  # what this node has is to be looked at after that
+        primary = heard.word
         peers: Mapping[Address, PeerState | None] = {}
         if primary is None and not own.link_up and not self._promotable:
             peers = self._ask_peers(self._peers)
@@ -172,8 +193,13 @@ class Duty:
 
     def _cut_silent(self, own: Own) -> None:
         if own.role is not Role.PRIMARY:
+            self._silent = frozenset()
             return
         nodes = silent.decide(own.replicas, time.time())
+        # A server that stood still itself has not read yet what they said meanwhile.
+        went_on = own.asked_s - self._looked_s < silent.STOOD_STILL_S
+        self._looked_s = own.seen_s
+        nodes, self._silent = (nodes & self._silent if went_on else frozenset()), nodes
         if nodes:
             self._server.cut(nodes, own.replicas)
             self._done("cut_silent", f"{', '.join(map(text, sorted(nodes)))} said nothing for 2 s")

@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 import structlog
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from guarita.node import metrics
 from guarita.node.boot import text
@@ -23,7 +23,6 @@ from guarita.node.server import Server
 from guarita.node.words import Words
 from guarita.stores.durability import Address
 
-READY_S = 8.0  # until a Sentinel has heard that a replica is promotable, of a stop that takes 20
 PAUSE_S = 4.0  # the server goes on by itself then, whatever becomes of this agent
 EQUAL_S = 1.0
 PROMOTION_S = 2.5
@@ -90,25 +89,27 @@ class HandOver:
         self._primary_name = primary_name
         self._client_of = client_of
 
-    def run(self) -> Address | None:
+    def run(self, ready_s: float) -> Address | None:
         """The new primary; None, with the reason in the log, where nothing was handed over.
+
+        `ready_s`: how long to wait for a Sentinel that would promote somebody.
 
         Whatever happens on the way, no write is acknowledged that the new primary lacks: this
         does not rest on the pause.
         """
-        group = candidates(self._look())
-        sentinel = self._wait_ready(group)
+        sentinel = self._wait_ready(candidates(self._look()), ready_s)
         if sentinel is None:
             self._give_up("no Sentinel has a replica to promote")
             return None
         self._server.pause_writes(PAUSE_S)
         try:
-            return self._switch(group, sentinel)
+            return self._switch(sentinel)
         finally:
             self._server.resume_writes()
 
-    def _switch(self, group: frozenset[Address], sentinel: redis.Redis) -> Address | None:
-        offset = self._look().offset
+    def _switch(self, sentinel: redis.Redis) -> Address | None:
+        own = self._look()
+        group, offset = candidates(own), own.offset
         clients = {node: self._client_of(node) for node in group}
 
         def all_have_all() -> bool:
@@ -119,9 +120,11 @@ class HandOver:
             return None
         try:
             self._ask(sentinel, "FAILOVER")
-        except RedisError as exc:
+        except ResponseError as exc:
             self._give_up(f"the Sentinel refuses: {exc}")
             return None
+        except RedisError:
+            pass  # the answer is missing: it may have been done, which is seen in the replicas
         promoted: list[Address] = []
 
         def somebody_leads() -> bool:
@@ -146,7 +149,7 @@ class HandOver:
         metrics.ACTIONS.labels("hand_over").inc()
         _log.info("handed over", primary=text(primary), reason="this node is to stop")
 
-    def _wait_ready(self, group: frozenset[Address]) -> redis.Redis | None:
+    def _wait_ready(self, group: frozenset[Address], ready_s: float) -> redis.Redis | None:
         """A Sentinel that would promote one of them; it learns of a new priority from INFO."""
         ready: list[redis.Redis] = []
 
@@ -154,7 +157,7 @@ class HandOver:
             ready.extend(each for each in self._sentinels if self._would_promote(each, group))
             return bool(ready)
 
-        _wait(found, READY_S, pause_s=0.1)
+        _wait(found, ready_s, pause_s=0.1)
         return ready[0] if ready else None
 
     def _would_promote(self, sentinel: redis.Redis, group: frozenset[Address]) -> bool:

@@ -29,7 +29,7 @@ def decide(
         return None
     if masterless_s < MASTERLESS_S or own.history is None:
         return None
-    if any(peer and peer.role is Role.PRIMARY for peer in peers.values()):
+    if any(peer and peer.leads for peer in peers.values()):
         return None  # somebody was promoted: the Sentinels will name it
     if why_not_foremost(own.history, peers):
         return None

@@ -13,7 +13,7 @@ from guarita.node.own import Own
 from guarita.node.peers import Role
 from guarita.node.words import Words
 from guarita.stores.discovery import STEADY_INTERVAL_S
-from guarita.stores.durability import APART_S, Address
+from guarita.stores.durability import APART_S, VOTERS, Address
 
 # Two readings of a service that looks once a second, and the time that its last one may take.
 VOTED_OUT_S = APART_S + STEADY_INTERVAL_S + 0.6
@@ -25,11 +25,14 @@ class Step(StrEnum):
 
 
 def decide(me: Address, own: Own | None, words: Words, agreed_s: float) -> tuple[Step, str]:
-    """Whether to go on staying attached. `agreed_s`: for how long the Sentinels have agreed."""
+    """Whether to go on staying attached. `agreed_s`: for how long the Sentinels have agreed.
+
+    While a switch spreads, no majority may name anybody; they vote all the same.
+    """
     if own is None or own.role is Role.PRIMARY or not own.link_up:
         return Step.GO, "it is attached to no primary"
-    if words.named is None:
-        return Step.GO, "no majority of the Sentinels answers"
+    if len(words.readings) < VOTERS:
+        return Step.GO, "too few Sentinels answer to vote"
     if not words.agrees_down(me):
         return Step.STAY, "the Sentinels have not noticed yet"
     if agreed_s < VOTED_OUT_S:

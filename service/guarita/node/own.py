@@ -117,7 +117,7 @@ class Observer:
         while not self._over.is_set():
             try:
                 self._watch(self._connect())
-            except (RedisError, OSError):
+            except (RedisError, OSError, ValueError, KeyError):  # also: an answer cut short
                 self._over.wait(INTERVAL_S)
 
     def _watch(self, connection: Any) -> None:

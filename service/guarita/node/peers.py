@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -35,6 +35,11 @@ class PeerState:
     state: State
     role: Role
     history: History | None  # None while it loads
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is a primary that others reach."""
+        return self.role is Role.PRIMARY and self.state is not State.BOOTING
 
     def as_json(self) -> bytes:
         history = self.history
@@ -83,14 +88,23 @@ class Agents:
     """The agents of the other data nodes."""
 
     def __init__(self, agents: Iterable[Address], *, timeout_s: float) -> None:
+        """`timeout_s`: to connect, and for each piece of an answer."""
         self._agents = tuple(agents)
         self._timeout_s = timeout_s
         self._executor = ThreadPoolExecutor(max(1, len(self._agents)), "guarita-agents")
+        self._asked: dict[Address, Future[PeerState | None]] = {}
 
     def ask(self, peers: Iterable[Address]) -> dict[Address, PeerState | None]:
-        """Each of these data nodes; None where its agent does not answer in time."""
-        answers = [answer for answer in self._executor.map(self._ask, self._agents) if answer]
-        said = {answer.node: answer for answer in answers}
+        """Each of these data nodes; None where its agent does not answer in time.
+
+        One that hangs (its name does not resolve, say) is not asked again before it has answered.
+        """
+        for agent in self._agents:
+            if agent not in self._asked:
+                self._asked[agent] = self._executor.submit(self._ask, agent)
+        done, _ = wait(self._asked.values(), 3 * self._timeout_s)
+        self._asked = {agent: each for agent, each in self._asked.items() if each not in done}
+        said = {state.node: state for state in (each.result() for each in done) if state}
         return {peer: said.get(peer) for peer in peers}
 
     def close(self) -> None:

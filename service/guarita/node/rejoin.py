@@ -16,7 +16,6 @@ from guarita.stores.durability import Address
 
 PROMOTED_S = 8.0  # a Sentinel may have promoted it, and failed before the others heard of it
 ASTRAY_S = 5.0  # Sentinel comes first: it re-points the replicas at the end of a failover
-UNLINKED_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +28,6 @@ class Standing:
     """For how long it has been a primary while a majority names another."""
     astray_s: float = 0.0
     """For how long it has been a replica of another node than the one named."""
-    unlinked_s: float = 0.0
-    """For how long it has followed the one named without a link to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +51,6 @@ def decide(me: Address, own: Own, words: Words, standing: Standing) -> Follow | 
         return Follow(
             named, f"it followed {text(own.follows)}" if own.follows else "it followed nobody"
         )
-    if not own.link_up and not own.syncing and standing.unlinked_s >= UNLINKED_S:
-        return Follow(named, f"no link to it for {standing.unlinked_s:.0f} s")
     return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -19,8 +18,9 @@ from guarita.clients import client
 from guarita.config import Address as ConfigAddress
 from guarita.config import Credentials, Settings, check_sentinel
 from guarita.node import first, forget, metrics
-from guarita.node.child import Child, end_orphan
+from guarita.node.child import Child
 from guarita.node.conf import agent_user, write_file
+from guarita.node.directory import enter
 from guarita.node.endpoint import Answer, Endpoint
 from guarita.node.peers import Agents
 from guarita.node.sentinel_conf import PERIODS_MS, Memory, remembered, sentinel_lines
@@ -77,11 +77,7 @@ class SentinelAgent:
 
     def run(self) -> int:
         """Until it is asked to stop, or the server can not be kept up."""
-        directory = self._settings.node.data_dir.absolute()
-        directory.mkdir(parents=True, exist_ok=True)
-        os.chdir(directory)
-        if end_orphan(directory):
-            _log.warning("ended a server that another agent had left here")
+        directory = enter(self._settings.node.data_dir)
         self._endpoint.start()
         restarts: deque[float] = deque(maxlen=MOST_RESTARTS)
         try:

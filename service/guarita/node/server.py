@@ -88,8 +88,10 @@ def _ids_of(
     The server tells neither list by the names of the other. Both are in the order in which the
     replicas came, so that they are told apart by their places where several share an address.
     """
-    if len(replicas) == len(clients):
-        return [id for each, (id, _) in zip(replicas, clients, strict=True) if each.node in silent]
     hosts = [host for _, host in clients]
     wanted = {host for host, _ in silent}
-    return [id for id, host in clients if host in wanted and hosts.count(host) == 1]
+    if all(hosts.count(host) == 1 for host in wanted):
+        return [id for id, host in clients if host in wanted]
+    if len(replicas) != len(clients):
+        return []
+    return [id for each, (id, _) in zip(replicas, clients, strict=True) if each.node in silent]

@@ -12,6 +12,7 @@ from guarita.node.own import Attached
 from guarita.stores.durability import Address
 
 SILENT_S = 2.0
+STOOD_STILL_S = 0.5  # between two looks: the first one after it says nothing yet
 
 
 def decide(replicas: Iterable[Attached], clock_s: float) -> frozenset[Address]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from guarita.stores.durability import Address, Reading
+from guarita.stores.durability import VOTERS, Address, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,4 +40,4 @@ class Words:
 
     def agrees_down(self, node: Address) -> bool:
         """Whether every Sentinel that answered, two at least, reports this replica down."""
-        return len(self.readings) >= 2 and all(node in each.down for each in self.readings)
+        return len(self.readings) >= VOTERS and all(node in each.down for each in self.readings)

@@ -102,6 +102,11 @@ class Guard:
         with self._lock:
             self._known |= nodes
 
+    def knows(self, node: Address) -> bool:
+        """Whether it was ever seen, or is configured."""
+        with self._lock:
+            return node in self._known
+
     def remember(self, acknowledged: History) -> None:
         """Where the stream stood when everybody who must have it had all of it."""
         with self._lock:

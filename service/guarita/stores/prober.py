@@ -172,10 +172,11 @@ class Prober:
     def _follow(self, lane: Lane, address: Address, failure: Exception) -> None:
         """In a planned switch the old primary names the new one a second before the Sentinels do.
 
-        Going there is safe: whoever takes a write, the same nodes must have it.
+        Going there is safe: whoever takes a write, the same nodes must have it. One that no
+        Sentinel ever named is none of ours.
         """
         self._successors.pop(lane.tag, None)
-        if isinstance(failure, Demoted):
+        if isinstance(failure, Demoted) and lane.guard.knows(failure.follows):
             self._successors[lane.tag] = (address, failure.follows)
 
 

@@ -164,9 +164,9 @@ class RedisStore:
         name = name_of_subject(tenant, subject)
         lane = self._lane_of_subject(name)
         mark, channel = self._names.revoked(name, lane.tag), self._names.revocations(lane.tag)
-        words = (mark, ttl_s, channel, name)
+        words = (mark, self._names.counters(lane.tag), ttl_s, channel, name)
         try:
-            lane.write(1, *words, script=scripts.REVOKE_SUBJECT, deadline=deadline)
+            lane.write(2, *words, script=scripts.REVOKE_SUBJECT, deadline=deadline)
         finally:
             self._cache.drop(name)
 

@@ -194,7 +194,7 @@ class LocalSentinel(Installation):
                 "http": f"{node.host}:{node.http_port}",
                 "data_dir": str(node.directory),
                 "server": self._server or "auto",
-                "stop_s": 8.0,  # `down` waits for 10 s
+                "stop_s": 9.5,  # `down` waits for 10 s
                 "down_after_ms": self.down_after_ms,
                 "quorum": QUORUM,
             },
