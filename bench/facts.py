@@ -28,6 +28,7 @@ def collect(store: str, installed: Path, command: str) -> dict[str, str]:
         "commit": _answer(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]),
         "machine": f"{_processor()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
+        "busy": _load(),
         "store": store,
         "wrk": _answer([find_wrk(), "--version"]).partition("[")[0].removeprefix("wrk ").strip(),
         "Guarita": _parts([(name, _installed(name)) for name in _PYTHON_PARTS]),
@@ -38,6 +39,11 @@ def collect(store: str, installed: Path, command: str) -> dict[str, str]:
     facts["Python"] = f"{platform.python_version()}, {_build()}; Guarita and the Python peers"
     facts["Node peer"] = f"Node {_answer(['node', '--version'])}, {facts['Node peer']}"
     return facts
+
+
+def _load() -> str:
+    """What else the machine does shows in it: the benchmark alone keeps it at two or three."""
+    return "load average " + ", ".join(f"{each:.1f}" for each in os.getloadavg())
 
 
 def _build() -> str:

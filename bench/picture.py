@@ -8,7 +8,7 @@ from html import escape
 from bench.contestants import ROWS, Row
 from bench.results import BASE_CONNECTIONS, Results
 
-WIDTH, NAME_WIDTH, BAR_WIDTH = 760, 240, 420
+WIDTH, NAME_WIDTH, BAR_WIDTH = 800, 280, 420
 BAR, GAP, TITLE = 18, 6, 34
 COLOURS = {"ours": "#0b7285", "peer": "#adb5bd", "floor": "#dee2e6"}
 
@@ -17,9 +17,9 @@ def draw(results: Results) -> str:
     """The picture as SVG."""
     groups, height = [], 44
     for row in ROWS:
-        lines = list(_group(results, row, height))
-        groups += lines
-        height += TITLE + len(results.entries) * (BAR + GAP)
+        groups += _group(results, row, height)
+        bars = sum(each.median(row, BASE_CONNECTIONS) is not None for each in results.entries)
+        height += TITLE + bars * (BAR + GAP) + GAP
     title = f"Processor time per request, {BASE_CONNECTIONS} connections (shorter is better)"
     return "\n".join(
         [

@@ -132,9 +132,11 @@ def _most(contestant: Guarita, row: Row) -> float:
 
 
 def _table(results: Results, row: Row) -> Iterable[str]:
-    many = " / ".join(str(each) for each in results.connections)
-    yield f"Three figures in a cell: with {many} connections; the others with {BASE_CONNECTIONS}."
-    yield ""
+    if len(results.connections) > 1:
+        many = " / ".join(str(each) for each in results.connections)
+        yield f"Several figures in a cell: with {many} connections; the others with"
+        yield f"{BASE_CONNECTIONS}."
+        yield ""
     yield from _header(
         "",
         "requests/s",
