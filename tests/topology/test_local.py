@@ -129,6 +129,8 @@ def test_sentinels_look_often_enough_to_keep_a_new_primary_also_after_a_restart(
         periods = say(sentinel, each, "SENTINEL", "DEBUG")
         assert isinstance(periods, dict)
         assert 2 * int(periods["PING-PERIOD"]) <= sentinel.down_after_ms
+        # Nobody is promoted whose last INFO is older, and that comes once a second at best.
+        assert 5 * int(periods["PING-PERIOD"]) >= 1500
 
 
 def test_a_failover_on_request_names_another_primary(sentinel: LocalSentinel) -> None:

@@ -18,10 +18,12 @@ from guarita.stores.durability import Address
 # Periods of a Sentinel in ms that only SENTINEL DEBUG sets (Redis 7.0, Valkey 7.2 and newer).
 # It notices that a node is down up to one ping period late, and opens its connection to a new
 # primary up to one after the switch: at the usual 1000, a down-after of 1000 has passed by then,
-# and a healthy primary is replaced at once. It promotes nobody who was silent for five of them:
-# with 200 that is a second, with less a replica on a busy machine may be passed over.
+# and a healthy primary is replaced at once. While the primary is down it promotes nobody whose
+# last INFO is older than five of them (`sentinelSelectSlave`); INFO comes once a second, whatever
+# is set, and up to 0.1 s late. So 200 finds nobody in one of thirty failovers, and the next attempt
+# is made after twice the failover timeout. 400 leaves 0.9 s for a busy machine.
 # At the usual 10000 it learns of a new replica, or of a primary that became one, too late.
-PERIODS_MS = {"ping-period": 200, "info-period": 1000}
+PERIODS_MS = {"ping-period": 400, "info-period": 1000}
 
 
 @dataclass(frozen=True, slots=True)
