@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -40,9 +39,9 @@ def server() -> None:
 def free_base() -> int:
     """A base port with free ports for nodes (+1 to +6), service (+8) and demo (+9).
 
-    Below the ports that other tests draw.
+    Above the ports that other tests draw, as are those 10000 higher.
     """
-    for base in count(9_000, 10):
+    for base in range(22_700, 22_740, 10):
         near = range(base + 1, base + 10)
         if all(ports.is_free(port) and ports.is_free(port + ports.BUS_OFFSET) for port in near):
             return base

@@ -328,7 +328,7 @@ def test_a_replica_given_as_standalone_is_refused_in_words(sentinel, opened):
         data={"password": PASSWORD},
     )
     store = opened(settings)
-    with pytest.raises(StoreUnavailable, match="it is a slave, not the primary"):
+    with pytest.raises(StoreUnavailable, match=r"it is a replica of .*, not the primary"):
         store.ping(deadline=Deadline.after(1))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -54,8 +53,8 @@ def is_linked(installation: Installation, node: Node) -> bool:
 
 
 def free_base() -> int:
-    """A base port whose nodes' and Sentinels' ports are free now, below those that tests draw."""
-    for base in count(9_600, 10):
+    """A base port whose nodes' and Sentinels' ports are free now, above those that tests draw."""
+    for base in range(22_740, 22_760, 10):
         near = range(base + 1, base + 7)
         if all(ports.is_free(port) and ports.is_free(port + ports.BUS_OFFSET) for port in near):
             return base

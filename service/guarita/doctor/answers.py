@@ -48,8 +48,10 @@ def lines(answer: Any) -> dict[str, str]:
 
 
 def info(answer: Any) -> dict[str, str]:
-    """The fields of INFO that matter here."""
+    """The fields of INFO that matter here. Valkey 8.1 and newer call one of them otherwise."""
     found = lines(answer)
+    if mode := found.get("server_mode"):
+        found["redis_mode"] = mode
     return {
         name: value
         for name, value in found.items()
