@@ -16,10 +16,10 @@ import pytest
 import redis
 
 from guarita.errors import ServerMissing
+from guarita.processes import wait_until
 from guarita.topology.local import LocalSentinel, Node
 from guarita.topology.local.application import Application
 from guarita.topology.local.ports import free_ports
-from guarita.topology.local.processes import wait_until
 
 from .crowd import Crowd, allow_open_files
 
