@@ -39,11 +39,11 @@ def server() -> None:
 def free_base() -> int:
     """A base port with free ports for nodes (+1 to +6), service (+8) and demo (+9).
 
-    Above the ports that other tests draw, as are those 10000 higher.
+    Agents are 100 higher, Sentinels 10000: all above the ports that other tests draw.
     """
-    for base in range(22_700, 22_740, 10):
-        near = range(base + 1, base + 10)
-        if all(ports.is_free(port) and ports.is_free(port + ports.BUS_OFFSET) for port in near):
+    for base in range(22_600, 22_640, 10):
+        rows = (base, base + 100, base + ports.BUS_OFFSET, base + ports.BUS_OFFSET + 100)
+        if all(ports.is_free(row + place) for row in rows for place in range(1, 10)):
             return base
     raise AssertionError
 

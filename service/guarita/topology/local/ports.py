@@ -9,8 +9,9 @@ from pathlib import Path
 HOST = "127.0.0.1"
 BUS_OFFSET = 10_000  # a Cluster node's second port is its port plus this
 _LISTEN = "0A"  # state column of /proc/net/tcp
-# Below the ephemeral ports of Linux (32768) and macOS (49152), with the bus ports as well.
-_RANGE = range(10_240, 22_700)
+# Below the ephemeral ports of Linux (32768) and macOS (49152), with the bus ports as well. What is
+# above it up to there is for who chooses his ports.
+_RANGE = range(10_240, 22_600)
 
 
 def is_free(port: int, host: str = HOST) -> bool:
