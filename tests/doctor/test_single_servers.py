@@ -164,8 +164,13 @@ def test_an_installation_that_is_run_by_agents_is_well_as_soon_as_they_are_known
     try:
         store = settings(installation, data_nodes=[str(node) for node in installation.nodes])
         agents = [Address(node.host, node.http_port) for node in installation.nodes]
-        assert codes(look(store, agents=agents)) == set()
-        assert codes(look(store)) == {"down-after-short", "frozen-replica-kept"}
+
+        def told(wanted: set[str], **more: list[Address]) -> bool:
+            """A replica is not promotable before it has caught up, a moment after it is linked."""
+            return processes.wait_until(lambda: codes(look(store, **more)) == wanted, timeout_s=20)
+
+        assert told(set(), agents=agents)
+        assert told({"down-after-short", "frozen-replica-kept"})
         installation.kill(installation.replicas()[0])
         assert {"agent-silent", "node-silent"} <= codes(look(store, agents=agents))
     finally:
