@@ -74,11 +74,13 @@ _OUTCOMES_OF = {
 }
 
 _ANSWERS_OF = {
-    Kind.CREATE: Answer.CREATED,
-    Kind.REDEEM: Answer.ADMITTED,
-    Kind.VERIFY: Answer.LIVE,
-    Kind.REVOKE: Answer.REVOKED,
-    Kind.STATUS: Answer.COUNTED,
+    (Kind.CREATE, Answer.CREATED),
+    (Kind.REDEEM, Answer.ADMITTED),
+    (Kind.REDEEM, Answer.REFUSED),
+    (Kind.VERIFY, Answer.LIVE),
+    (Kind.VERIFY, Answer.REFUSED),
+    (Kind.REVOKE, Answer.REVOKED),
+    (Kind.STATUS, Answer.COUNTED),
 }
 
 
@@ -112,22 +114,19 @@ class Operation:
     @property
     def mistake(self) -> str | None:
         """What in it contradicts itself, in words."""
-        if self.ended_us is None:
-            open_end = self.outcome is Outcome.UNKNOWN and self.answer is Answer.NO_ANSWER
-            return None if open_end else f"{self.answer} without an end"
-        if self.outcome not in _OUTCOMES_OF[self.answer]:
-            return f"{self.answer} cannot be {self.outcome}"
-        if self.outcome is Outcome.OK and not (
-            self.answer is _ANSWERS_OF[self.kind]
-            or (self.answer is Answer.REFUSED and self.kind in (Kind.REDEEM, Kind.VERIFY))
-        ):
-            return f"a {self.kind} cannot be answered with {self.answer}"
-        if self.kind is not Kind.STATUS and self.ticket is None:
-            return f"a {self.kind} needs a ticket"
-        if self.kind in (Kind.REDEEM, Kind.VERIFY) and self.attempt is None:
-            return f"a {self.kind} needs an attempt"
-        if self.answer is Answer.COUNTED and None in (self.total_created, self.total_used):
-            return "counted needs total_created and total_used"
+        kind, answer = self.kind, self.answer
+        if kind is not Kind.STATUS and self.ticket is None:
+            return f"a {kind} needs a ticket"
+        if kind in (Kind.REDEEM, Kind.VERIFY) and self.attempt is None:
+            return f"a {kind} needs an attempt"
+        if self.ended_us is None and answer is not Answer.NO_ANSWER:
+            return f"{answer} without an end"
+        if self.outcome not in _OUTCOMES_OF[answer]:
+            return f"{answer} cannot be {self.outcome}"
+        if self.outcome is Outcome.OK and (kind, answer) not in _ANSWERS_OF:
+            return f"a {kind} cannot be answered with {answer}"
+        if answer is Answer.COUNTED and None in (self.total_created, self.total_used):
+            return f"{answer} needs total_created and total_used"
         return None
 
 
@@ -186,7 +185,8 @@ class Sample:
     names: str | None = None  # whom a Sentinel names as primary, or a replica follows, as node name
     writable: bool = False  # a primary that takes writes: enough good replicas, not paused
     linked: bool = False  # a replica whose link is up
-    offset: NonNegativeInt | None = None  # replication offset of a data node
+    offset: NonNegativeInt | None = None  # replication offset of a data node,
+    replid: str | None = None  # which counts within this replication id
     type: Literal["sample"] = "sample"
 
 
@@ -227,6 +227,7 @@ class Header:
     control: str | None = None  # a negative control, and which: it must come out invalid
     pause_at_most_s: float | None = None  # None: no bound
     failed_at_most: int | None = None
+    alone: bool = True  # nobody else used the installation meanwhile
     command: str = ""  # plays it again
     format: Literal[1] = 1
     type: Literal["header"] = "header"
