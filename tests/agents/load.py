@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from itertools import cycle, pairwise
 from typing import Any, TypeVar
 
+from guarita.drill.workload.client import AnswerLostError, Client, NotSentError, Reply, request_of
 from guarita.processes import wait_until
 
 from ..exactly_once.history import NOBODY, Answer, Outcome, Ticket, Truth
-from .client import AnswerLostError, Client, NotSentError, Reply, request_of
 from .counting import Count, History, Verify
 
 RATE = 200.0  # requests a second in all

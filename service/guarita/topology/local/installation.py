@@ -58,7 +58,9 @@ class Installation(Faults, ABC):
         self.sentinel_password = ""
         self.file = StateFile(self.directory)
         self._server = server
-        self._launcher = Launcher(self.file, server=server, needs_bus=self.needs_bus)
+        self._launcher = Launcher(
+            self.file, server=server, needs_bus=self.needs_bus, enter=self.enter
+        )
         self._base_port = base_port
 
     # What the kinds differ in
@@ -78,6 +80,10 @@ class Installation(Faults, ABC):
     def start_arguments(self, node: Node) -> list[str]:
         """What a start adds to the configuration file."""
         return ["--sentinel"] if node.kind == "sentinel" else []
+
+    def enter(self, node: Node) -> list[str]:  # noqa: ARG002 - for who puts nodes elsewhere
+        """What the command line of a node's process begins with: into a network of its own."""
+        return []
 
     def prepare(self, node: Node) -> None:
         """Tell a node that was just started what no configuration file can hold."""

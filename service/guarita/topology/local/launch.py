@@ -27,10 +27,19 @@ class PortTaken(TopologyError):
 class Launcher:
     """Starts nodes of one installation; the caller holds the lock of its state file."""
 
-    def __init__(self, file: StateFile, *, server: str | None, needs_bus: bool) -> None:
+    def __init__(
+        self,
+        file: StateFile,
+        *,
+        server: str | None,
+        needs_bus: bool,
+        enter: Callable[[Node], list[str]],
+    ) -> None:
+        """`enter` is what the command line of a node's process begins with."""
         self._file = file
         self._server = server
         self._needs_bus = needs_bus
+        self._enter = enter
 
     def condition(self, node: Node) -> Condition:
         running = self._file.named(node.name)
@@ -84,7 +93,9 @@ class Launcher:
     def _spawn(self, node: Node, argv: list[str]) -> None:
         try:
             without = () if node.http_port is None else NOT_INHERITED
-            identity = processes.spawn(argv, cwd=node.directory, log=node.log, without=without)
+            identity = processes.spawn(
+                [*self._enter(node), *argv], cwd=node.directory, log=node.log, without=without
+            )
         except OSError as exc:
             raise unwritable(node.directory, exc) from exc
         running = Running(

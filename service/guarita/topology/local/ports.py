@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
 from pathlib import Path
@@ -15,15 +16,16 @@ _RANGE = range(10_240, 22_600)
 
 
 def is_free(port: int, host: str = HOST) -> bool:
-    """Whether a server could listen on this port of the host now."""
+    """Whether a server could listen on this port of the host now, as far as can be told here:
+    an address of another network namespace is for whoever is in that."""
     with socket.socket() as trial:
         # As servers do: what a dead connection left behind is no obstacle.
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             trial.bind((host, port))
             trial.listen(1)
-        except OSError:
-            return False
+        except OSError as exc:
+            return exc.errno == errno.EADDRNOTAVAIL
     return True
 
 

@@ -1,4 +1,7 @@
-"""A frugal HTTP client: keep-alive connections of one event loop to one service."""
+"""A frugal HTTP client: keep-alive connections of one event loop to one service.
+
+It retries nothing, and tells a request that was not sent from one whose answer was lost.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ import asyncio
 import json
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import httptools
 
 HOST = "127.0.0.1"
 IDLE = 64  # connections that are kept; a stall may open a thousand more
+CONNECT_S = 10.0
 ANSWER_S = 30.0  # far beyond the deadline that the service itself keeps
 
 
@@ -49,8 +53,8 @@ def request_of(method: str, path: str, body: Any = None, **headers: str) -> byte
 class Client:
     """Sends each call on an idle connection, by turns, or on a new one."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, port: int, host: str = HOST) -> None:
+        self._host, self._port = host, port
         self._idle: deque[_Connection] = deque()
 
     async def call(self, request: bytes) -> Reply:
@@ -82,7 +86,8 @@ class Client:
     async def _open(self) -> _Connection:
         loop = asyncio.get_running_loop()
         try:
-            _, connection = await loop.create_connection(_Connection, HOST, self._port)
+            async with asyncio.timeout(CONNECT_S):
+                _, connection = await loop.create_connection(_Connection, self._host, self._port)
         except OSError as exc:
             raise NotSentError(str(exc)) from exc
         return connection
@@ -92,8 +97,7 @@ class _Connection(asyncio.Protocol):
     """One call at a time; httptools calls the `on_` methods."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._waiting: asyncio.Future[Reply] | None = None
 
     @property

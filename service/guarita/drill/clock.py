@@ -1,0 +1,20 @@
+"""The one clock of a drill: whole microseconds, 0 where the load begins."""
+
+from __future__ import annotations
+
+import time
+
+
+class Clock:
+    """Negative before `start`."""
+
+    def __init__(self) -> None:
+        self._zero_ns = time.monotonic_ns()
+
+    def start(self) -> None:
+        """From now on it counts from 0."""
+        self._zero_ns = time.monotonic_ns()
+
+    @property
+    def now_us(self) -> int:
+        return (time.monotonic_ns() - self._zero_ns) // 1000

@@ -1,0 +1,125 @@
+"""What every fault is: small, told in words, and undone by what it returns."""
+
+from __future__ import annotations
+
+import random
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from guarita.drill.clock import Clock
+from guarita.drill.history import Event, EventKind, Measured
+from guarita.drill.lines import Writer
+from guarita.drill.sampler import Sampler
+from guarita.drill.targets.base import Target
+from guarita.drill.workload.load import Load
+from guarita.errors import TopologyError
+from guarita.processes import wait_until
+
+SERVED_WITHIN_S = 45.0
+NEVER = 9999.0  # seconds: what did not happen in time has no other number
+
+Undo = Callable[[], None]
+
+
+@dataclass(slots=True)
+class Scene:
+    """What a fault acts on, and where it says what it does. One at a time."""
+
+    target: Target
+    load: Load
+    sampler: Sampler
+    clock: Clock
+    writer: Writer
+    number: int = 0  # of the repetition
+    rng: random.Random = field(default_factory=random.Random)
+    bounds: Mapping[str, float] = field(default_factory=dict)
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
+    """What is to be looked at once the installation is well again."""
+
+    def who(self, word: str) -> str:
+        """The node that a word of a scenario means now. Raises `TopologyError`."""
+        if word == "primary":
+            return self.target.primary()
+        kind, _, number = word.partition(" ")
+        groups = {"replica": self.target.replicas, "sentinel": lambda: self.target.sentinels}
+        if kind in groups:
+            return groups[kind]()[int(number or 1) - 1]
+        return word
+
+    def group(self, words: tuple[str, ...]) -> list[str]:
+        """The nodes and services that these words mean now; `sentinels` and the like are all."""
+        every = {
+            "sentinels": self.target.sentinels,
+            "nodes": self.target.nodes,
+            "replicas": self.target.replicas() if "replicas" in words else (),
+            "services": tuple(each.name for each in self.target.places),
+        }
+        return [name for word in words for name in every.get(word) or (self.who(word),)]
+
+    # What is told
+
+    def tell(self, text: str, node: str | None = None) -> None:
+        """A fault is about to be done."""
+        self._event(EventKind.FAULT, text, node)
+
+    def note(self, text: str, node: str | None = None) -> None:
+        self._event(EventKind.NOTE, text, node)
+
+    def healed(self, text: str, node: str | None = None) -> None:
+        self._event(EventKind.HEAL, text, node)
+
+    def measure(self, name: str, value: float) -> None:
+        """A figure of the scenario; its bound is in the scenario."""
+        self.writer.write(Measured(name, round(value, 3), self.bounds.get(name)))
+
+    def time_until(
+        self, name: str, done: Callable[[], bool], *, since_s: float, within_s: float = 90.0
+    ) -> bool:
+        """Measure when something is so."""
+        met = wait_until(lambda: _is_so(done), timeout_s=within_s)
+        self.measure(name, time.monotonic() - since_s if met else NEVER)
+        return met
+
+    # What is awaited
+
+    def hold(self, seconds: float) -> None:
+        """A fault lasts: nothing is awaited here."""
+        time.sleep(seconds)
+
+    def served(self) -> None:
+        """Return when callers are served again, or will not be for now."""
+        if not self.load.wait_steady(SERVED_WITHIN_S):
+            self.note(f"writes were not steady again within {SERVED_WITHIN_S:g} s")
+
+    def _event(self, kind: EventKind, text: str, node: str | None) -> None:
+        self.writer.write(Event(self.clock.now_us, kind, text, node))
+
+
+def _is_so(done: Callable[[], bool]) -> bool:
+    try:
+        return done()
+    except TopologyError:
+        return False
+
+
+class Fault(ABC):
+    """A fault with its parameters as fields. `inject` does it and returns what heals it."""
+
+    name: ClassVar[str]
+    for_s: float | None
+    """How long it lasts; None: until callers are served again."""
+
+    def lacks(self, target: Target) -> str | None:  # noqa: ARG002 - most need nothing special
+        """Why it does not apply here, in words; None where it does."""
+        return None
+
+    @abstractmethod
+    def inject(self, scene: Scene) -> Undo:
+        """Do it. Raises `TopologyError`."""
+
+
+def nothing_to_heal() -> None:
+    """Of a fault that leaves nothing behind."""

@@ -1,0 +1,112 @@
+"""Faults in which a process ends or stands still."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+from guarita.drill.faults.base import Fault, Scene, Undo, nothing_to_heal
+
+
+@dataclass(frozen=True, slots=True)
+class Kill(Fault):
+    """kill -9 a node, its agent too; it is started again with its data when that is over."""
+
+    name: ClassVar[str] = "kill"
+    who: str = "primary"
+    for_s: float | None = 0.0
+    server_only: bool = False  # its agent lives, and starts it again
+
+    def inject(self, scene: Scene) -> Undo:
+        node = scene.who(self.who)
+        scene.tell(f"kill -9 {'the server alone' if self.server_only else ''}".strip(), node)
+        scene.target.kill(node, server_only=self.server_only)
+
+        def start() -> None:
+            if not self.server_only:
+                scene.target.start_node(node)
+
+        return start
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate(Fault):
+    """SIGTERM to a node; it is started again when that is over."""
+
+    name: ClassVar[str] = "terminate"
+    who: str = "primary"
+    for_s: float | None = None
+
+    def inject(self, scene: Scene) -> Undo:
+        node = scene.who(self.who)
+        scene.tell("SIGTERM", node)
+        scene.measure("stopped_s", scene.target.terminate(node))
+        return lambda: scene.target.start_node(node)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause(Fault):
+    """SIGSTOP a node, and SIGCONT when that is over."""
+
+    name: ClassVar[str] = "pause"
+    who: str = "primary"
+    for_s: float | None = 4.0  # longer than down-after (1 s) and a failover (2.2 s)
+    server_only: bool = False
+
+    def inject(self, scene: Scene) -> Undo:
+        node = scene.who(self.who)
+        scene.tell("SIGSTOP", node)
+        scene.target.pause(node, server_only=self.server_only)
+
+        def resume() -> None:
+            resumed_s = time.monotonic()
+            scene.target.resume(node, server_only=self.server_only)
+            if "rejoined_s" in scene.bounds:
+                scene.time_until(
+                    "rejoined_s", lambda: follows_named(scene, node), since_s=resumed_s
+                )
+
+        return resume
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeThenKill(Fault):
+    """SIGSTOP a node for some seconds, then kill -9; it is started when callers are served."""
+
+    name: ClassVar[str] = "freeze-then-kill"
+    who: str = "replica"
+    frozen_s: float = 5.0
+    for_s: float | None = None
+
+    def inject(self, scene: Scene) -> Undo:
+        node = scene.who(self.who)
+        scene.tell("SIGSTOP", node)
+        scene.target.pause(node)
+        scene.hold(self.frozen_s)
+        scene.tell("kill -9", node)
+        scene.target.kill(node)
+        return lambda: scene.target.start_node(node)
+
+
+@dataclass(frozen=True, slots=True)
+class RollingRestart(Fault):
+    """SIGTERM to every node, one after another, each started again and awaited."""
+
+    name: ClassVar[str] = "rolling-restart"
+    for_s: float | None = 0.0
+
+    def inject(self, scene: Scene) -> Undo:
+        target = scene.target
+        for node in (*target.nodes, *target.sentinels):
+            scene.tell("SIGTERM, and start", node)
+            target.terminate(node)
+            target.start_node(node)
+            target.wait_settled()
+        return nothing_to_heal
+
+
+def follows_named(scene: Scene, node: str) -> bool:
+    """Whether it is a replica of the one that a majority names."""
+    sample = scene.target.watcher(node)(0)
+    return sample.names is not None and sample.names == scene.target.primary()

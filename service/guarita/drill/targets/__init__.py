@@ -1,0 +1,1 @@
+"""The installations that a drill can break."""

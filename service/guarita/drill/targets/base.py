@@ -1,0 +1,144 @@
+"""What a drill needs of an installation that it breaks, however that is run.
+
+Nodes and services are names here. `local` (processes of this machine) is one; others have their
+place beside it: what they cannot do they name in `lacks`, and a fault that needs it does not apply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from guarita.config import Durability
+from guarita.drill.history import Sample
+from guarita.drill.workload.load import Place
+from guarita.processes import Condition
+
+DAY_S = 86_400
+
+
+class Power(StrEnum):
+    """What not every target can do, or not everywhere."""
+
+    CUT = "cut links"
+    FILES = "reach the files of nodes"
+    AGENTS = "run nodes under agents"
+
+
+class Breakage(StrEnum):
+    """A service that is broken on purpose, for negative controls; see `guarita.drill.broken`."""
+
+    NO_WAIT = "redeem-without-wait"
+    NOT_ATOMIC = "redeem-not-atomic"
+    TRUSTS_PRIMARY = "trusts-the-primary"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Which installation a scenario is played on."""
+
+    topology: str = "sentinel"
+    durability: Durability = Durability.BALANCED
+    sentinels: int = 3
+    agents: bool = True
+    settings: str = ""  # "acl" or "tls": how nodes are protected
+    slow_fsync: bool = False
+    small_disk: bool = False
+    breakage: Breakage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How long things last on it: nothing expires while a drill is played."""
+
+    ticket_ttl_s: int = DAY_S
+    session_ttl_s: int = DAY_S
+    replay_window_s: int = DAY_S
+    cache_age_s: float = 2.0
+
+
+class Target(Protocol):
+    """An installation. All raise `TopologyError` where it does not do as told."""
+
+    name: str
+    shape: Shape
+    terms: Terms
+
+    @property
+    def api_key(self) -> str: ...
+
+    # Start and end
+
+    def start(self) -> None:
+        """Start everything, or what does not run, and return when it is well."""
+
+    def end(self) -> None:
+        """End everything that was started."""
+
+    def lacks(self, power: Power) -> str | None:
+        """Why it cannot do this here, in words; None where it can."""
+
+    # Who is who
+
+    @property
+    def places(self) -> Sequence[Place]: ...
+
+    @property
+    def nodes(self) -> tuple[str, ...]: ...
+
+    @property
+    def sentinels(self) -> tuple[str, ...]: ...
+
+    def primary(self) -> str:
+        """Whom a majority names."""
+
+    def replicas(self) -> tuple[str, ...]: ...
+
+    def address(self, name: str) -> tuple[str, int]: ...
+
+    def versions(self) -> dict[str, str]: ...
+
+    # How it is
+
+    def obstacle(self) -> str | None:
+        """Why it is not well, in words; None where it is."""
+
+    def wait_settled(self) -> None:
+        """Return when it is well and a single fault finds it so."""
+
+    def watcher(self, name: str) -> Callable[[int], Sample]:
+        """Asks one node how it is; the argument is the time of the sample."""
+
+    def condition(self, name: str) -> Condition: ...
+
+    def log(self, name: str) -> str:
+        """What its agent or server has logged so far."""
+
+    # What can be done to it
+
+    def command(self, name: str, *words: str | int, timeout_s: float = 1.0) -> Any:
+        """A command to one server, and its answer."""
+
+    def kill(self, name: str, *, server_only: bool = False) -> None: ...
+
+    def pause(self, name: str, *, server_only: bool = False) -> None: ...
+
+    def resume(self, name: str, *, server_only: bool = False) -> None: ...
+
+    def terminate(self, name: str, *, within_s: float = 40.0) -> float:
+        """SIGTERM; returns the seconds until it was gone."""
+
+    def start_node(self, name: str) -> None:
+        """Start a dead one with what it has on its disk."""
+
+    def directory(self, name: str) -> Path: ...
+
+    def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> None: ...
+
+    def slow(self, some: Iterable[str], others: Iterable[str], *, loss_percent: int) -> None: ...
+
+    def mend(self) -> None:
+        """Take away every cut and slowness."""

@@ -1,0 +1,277 @@
+"""An installation of processes of this machine: in a network of their own where that can be made,
+else on 127.0.0.1."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from guarita import __version__
+from guarita.drill.history import Role, Sample
+from guarita.drill.targets.base import Power, Shape, Terms
+from guarita.drill.targets.network import Network
+from guarita.drill.targets.services import Services
+from guarita.drill.workload.load import Place
+from guarita.errors import TopologyError
+from guarita.processes import Condition, wait_until
+from guarita.servers import find_server
+from guarita.topology.local import LocalSentinel, Node
+from guarita.topology.local.ports import HOST, free_ports
+from guarita.topology.local.sentinel import PRIMARY_NAME
+
+READY_S = 90.0
+SAMPLE_S = 0.2
+BASE_PORT = 7000
+SERVICE_PORT = 8000
+_HELD_BACK = re.compile(r"will not start a failover before \w+ (\w+ +\d+ [\d:]+ \d+)")
+
+
+class DrillSentinel(LocalSentinel):
+    """The local installation, each node where the drill's network puts it."""
+
+    def __init__(self, directory: Path, shape: Shape, network: Network | None) -> None:
+        super().__init__(
+            directory,
+            base_port=BASE_PORT if network else None,
+            agents=shape.agents,
+            durability=shape.durability,
+            password="of the data nodes",  # noqa: S106 - of servers that end with the drill
+            sentinel_password="of the Sentinels",  # noqa: S106
+        )
+        self.sentinel_nodes = shape.sentinels  # type: ignore[misc]  # of this one alone
+        self.network = network
+        if network:
+            self.hosts = network.addresses  # type: ignore[misc]
+
+    def enter(self, node: Node) -> list[str]:
+        return self.network.enter(node.name) if self.network else []
+
+
+class LocalTarget:
+    """See `guarita.drill.targets.base.Target`."""
+
+    name = "local"
+
+    def __init__(self, directory: Path, shape: Shape, *, without_network: str | None) -> None:
+        """`without_network`: why there can be no network of its own; None: this process is in one
+        already."""
+        self.shape = shape
+        self._directory = directory.absolute()
+        self._without_network = without_network
+        self._network = Network(_addresses(shape)) if without_network is None else None
+        self.sentinel = DrillSentinel(self._directory, shape, self._network)
+        self.services = Services(self._directory, self._places(), breakage=shape.breakage)
+
+    # Start and end
+
+    def start(self) -> None:
+        self.sentinel.up(timeout_s=READY_S)
+        self.services.start(self.store_settings(), self._ways())
+
+    def end(self) -> None:
+        self.services.kill_all()
+        self.sentinel.kill_all()
+        if self._network:
+            self._network.close()
+
+    def lacks(self, power: Power) -> str | None:
+        match power:
+            case Power.CUT:
+                return self._without_network
+            case Power.AGENTS:
+                return None if self.shape.agents else "nodes run without agents here"
+        return None
+
+    @property
+    def terms(self) -> Terms:
+        return self.services.terms
+
+    @property
+    def api_key(self) -> str:
+        return self.services.api_key
+
+    # Who is who
+
+    @property
+    def places(self) -> Sequence[Place]:
+        return self.services.places
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        return tuple(each.name for each in self.sentinel.nodes)
+
+    @property
+    def sentinels(self) -> tuple[str, ...]:
+        return tuple(each.name for each in self.sentinel.sentinels)
+
+    def primary(self) -> str:
+        return self.sentinel.primary().name
+
+    def replicas(self) -> tuple[str, ...]:
+        return tuple(each.name for each in self.sentinel.replicas())
+
+    def address(self, name: str) -> tuple[str, int]:
+        return self._node(name).address
+
+    def versions(self) -> dict[str, str]:
+        server = find_server(None)
+        return {"guarita": __version__, server.name.lower(): server.version}
+
+    # How it is
+
+    def obstacle(self) -> str | None:
+        return self.sentinel.obstacle()
+
+    def wait_settled(self) -> None:
+        """One that voted for a failover that was given up does not try another for twice the
+        failover-timeout; one that switched may at once."""
+        self.sentinel.wait_ready(READY_S)
+        for node in self.sentinel.sentinels:
+            _, _, since_switch = node.log.read_text(errors="replace").rpartition("+switch-master")
+            if told := _HELD_BACK.findall(since_switch):
+                until = datetime.strptime(told[-1], "%b %d %H:%M:%S %Y")  # noqa: DTZ007
+                left_s = (until - datetime.now()).total_seconds()  # noqa: DTZ005 - as it logs
+                end_s = time.monotonic() + min(left_s, 60)
+                wait_until(lambda end_s=end_s: time.monotonic() > end_s, timeout_s=60)
+
+    def watcher(self, name: str) -> Callable[[int], Sample]:
+        node = self._node(name)
+        client = self.sentinel.client(node, timeout_s=SAMPLE_S)
+        names = {
+            each.address: each.name for each in (*self.sentinel.nodes, *self.sentinel.sentinels)
+        }
+        return lambda at_us: sample_of(client, node, names, at_us)
+
+    def condition(self, name: str) -> Condition:
+        return self.sentinel.condition(self._node(name))
+
+    def log(self, name: str) -> str:
+        return self._node(name).log.read_text(errors="replace")
+
+    # What can be done to it
+
+    def command(self, name: str, *words: str | int, timeout_s: float = 1.0) -> Any:
+        try:
+            with self.sentinel.client(self._node(name), timeout_s=timeout_s) as client:
+                return client.execute_command(*words)  # type: ignore[no-untyped-call]
+        except (redis.RedisError, OSError) as exc:
+            raise TopologyError(f"{name} did not do {words[0]}: {exc}") from exc
+
+    def kill(self, name: str, *, server_only: bool = False) -> None:
+        node = self._node(name)
+        if not server_only:
+            self.sentinel.kill(node)
+            return
+        self.sentinel.kill_server(node)
+        if not self.shape.agents:  # as a supervisor would: its agent does, where it has one
+            self.sentinel.start(node)
+
+    def pause(self, name: str, *, server_only: bool = False) -> None:
+        pause = self.sentinel.pause_server if server_only else self.sentinel.pause
+        pause(self._node(name))
+
+    def resume(self, name: str, *, server_only: bool = False) -> None:
+        resume = self.sentinel.resume_server if server_only else self.sentinel.resume
+        resume(self._node(name))
+
+    def terminate(self, name: str, *, within_s: float = 40.0) -> float:
+        node, began_s = self._node(name), time.monotonic()
+        self.sentinel.terminate(node)
+        if not wait_until(
+            lambda: self.sentinel.condition(node) is Condition.DEAD, timeout_s=within_s
+        ):
+            raise TopologyError(f"{name} was not gone {within_s:g} s after SIGTERM")
+        return time.monotonic() - began_s
+
+    def start_node(self, name: str) -> None:
+        self.sentinel.start(self._node(name))
+
+    def directory(self, name: str) -> Path:
+        return self._node(name).directory
+
+    def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> None:
+        if self._network:
+            self._network.cut(some, others, one_way=one_way)
+
+    def slow(self, some: Iterable[str], others: Iterable[str], *, loss_percent: int) -> None:
+        if self._network:
+            self._network.lose(some, others, loss_percent)
+
+    def mend(self) -> None:
+        if self._network:
+            self._network.mend()
+
+    # Inside
+
+    def store_settings(self) -> dict[str, Any]:
+        """How a service reaches the nodes."""
+        sentinel = self.sentinel
+        return {
+            "topology": self.shape.topology,
+            "durability": str(self.shape.durability),
+            "data_nodes": [str(each) for each in sentinel.nodes],
+            "data": {"password": sentinel.password},
+            "sentinel": {
+                "primary_name": PRIMARY_NAME,
+                "nodes": [str(each) for each in sentinel.sentinels],
+                "password": sentinel.sentinel_password,
+            },
+        }
+
+    def _node(self, name: str) -> Node:
+        for node in (*self.sentinel.nodes, *self.sentinel.sentinels):
+            if node.name == name:
+                return node
+        raise TopologyError(f"there is no node {name} here")
+
+    def _places(self) -> list[Place]:
+        """Two services where they can be told apart by their address, else one with two workers."""
+        if self._network is None:
+            return [Place("service-1", HOST, free_ports(1)[0])]
+        addresses = self._network.addresses
+        return [Place(n, addresses[n], SERVICE_PORT) for n in addresses if "service" in n]
+
+    def _ways(self) -> dict[str, list[str]]:
+        if self._network is None:
+            return {}
+        return {each.name: self._network.enter(each.name) for each in self.places}
+
+
+def sample_of(
+    client: redis.Redis, node: Node, names: dict[tuple[str, int], str], at_us: int
+) -> Sample:
+    """Ask one node now."""
+    try:
+        if node.kind == "sentinel":
+            named = client.sentinel_get_master_addr_by_name(PRIMARY_NAME)
+            who = names.get((named[0], int(named[1]))) if named else None
+            return Sample(at_us, node.name, Role.SENTINEL, names=who)
+        info = client.info("replication")
+    except redis.BusyLoadingError:
+        return Sample(at_us, node.name, Role.LOADING)
+    except (redis.RedisError, OSError):
+        return Sample(at_us, node.name, Role.SILENT)
+    offset = int(info["master_repl_offset"])
+    if info["role"] == "master":
+        good = int(info.get("min_slaves_good_slaves", 1))
+        return Sample(at_us, node.name, Role.PRIMARY, writable=good > 0, offset=offset)
+    return Sample(
+        at_us,
+        node.name,
+        Role.REPLICA,
+        names=names.get((info["master_host"], int(info["master_port"]))),
+        linked=info["master_link_status"] == "up",
+        offset=offset,
+    )
+
+
+def _addresses(shape: Shape) -> dict[str, str]:
+    nodes = {f"node-{n}": f"10.77.0.{n}" for n in (1, 2, 3)}
+    sentinels = {f"sentinel-{n + 1}": f"10.77.0.{11 + n}" for n in range(shape.sentinels)}
+    return nodes | sentinels | {f"service-{n}": f"10.77.1.{n}" for n in (1, 2)}

@@ -1,0 +1,129 @@
+"""A network of namespaces for one drill: every node and service has its own, all links can be cut.
+
+The drill itself runs in a network (and with processes) that end with it, see `apart`. Each node is
+joined to it by a pair of virtual interfaces, it passes packets on between them, and nftables drops
+what a cut must not let pass. Nothing of this machine's own network is touched.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from guarita.errors import TopologyError
+from guarita.processes import wait_until
+
+TOOLS = ("unshare", "nsenter", "ip", "nft")
+_APART = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc")
+_GATE = "10.77.255.254"
+_OWN = Path("/proc/self/ns/net")
+_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+_TABLE = """
+table inet drill {
+    chain cuts {
+        type filter hook forward priority 0
+    }
+}
+"""
+
+
+def lacking() -> str | None:
+    """Why this machine cannot give a drill a network of its own, in words."""
+    if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
+        return f"{', '.join(missing)} must be installed (util-linux, iproute2, nftables)"
+    trial = subprocess.run(  # noqa: S603
+        apart(["nft", "list", "ruleset"]), capture_output=True, text=True, check=False
+    )
+    if trial.returncode != 0:
+        return f"no network of its own can be made here: {trial.stderr.strip()}"
+    return None
+
+
+def apart(argv: Sequence[str]) -> list[str]:
+    """The command that runs `argv` in a network (and with processes) that end with it."""
+    as_root = () if os.geteuid() == 0 else ("--map-root-user",)
+    return [*_APART, *as_root, *argv]
+
+
+class Network:
+    """Addresses by name, each in a namespace of its own, joined to this process's."""
+
+    def __init__(self, addresses: dict[str, str]) -> None:
+        """Call it in a network that is this process's own. Raises `TopologyError`."""
+        self.addresses = addresses
+        self._holders: dict[str, subprocess.Popen[bytes]] = {}
+        _run("ip", "link", "set", "lo", "up")
+        _run("ip", "address", "add", f"{_GATE}/32", "dev", "lo")
+        _FORWARD.write_text("1")
+        _run("nft", "-f", "-", text=_TABLE)
+        for name in addresses:
+            self._join(name)
+
+    def enter(self, name: str) -> list[str]:
+        """What a command line begins with to run there."""
+        return ["nsenter", f"--net=/proc/{self._holders[name].pid}/ns/net", "--"]
+
+    def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> None:
+        """Nothing passes any more from some to the others, nor back unless `one_way`."""
+        one, two = (self._set_of(group) for group in (some, others))
+        ways = ((one, two),) if one_way else ((one, two), (two, one))
+        self._add(f"ip saddr {source} ip daddr {to} drop" for source, to in ways)
+
+    def lose(self, some: Iterable[str], others: Iterable[str], percent: int) -> None:
+        """So many of a hundred packets between the two groups do not arrive."""
+        one, two = (self._set_of(group) for group in (some, others))
+        self._add(
+            f"ip saddr {source} ip daddr {to} numgen random mod 100 < {percent} drop"
+            for source, to in ((one, two), (two, one))
+        )
+
+    def mend(self) -> None:
+        """Everything passes again."""
+        _run("nft", "flush", "table", "inet", "drill")
+
+    def close(self) -> None:
+        for each in self._holders.values():
+            each.kill()
+            each.wait()
+        self._holders.clear()
+
+    def _set_of(self, names: Iterable[str]) -> str:
+        return f"{{ {', '.join(sorted(self.addresses[name] for name in names))} }}"
+
+    def _add(self, rules: Iterable[str]) -> None:
+        _run("nft", "-f", "-", text="".join(f"add rule inet drill cuts {r}\n" for r in rules))
+
+    def _join(self, name: str) -> None:
+        """A process that does nothing holds the namespace."""
+        holder = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])  # noqa: S607
+        self._holders[name] = holder
+        there = Path(f"/proc/{holder.pid}/ns/net")
+        if not wait_until(lambda: there.readlink() != _OWN.readlink(), timeout_s=5):
+            raise TopologyError("a network namespace was not made within 5 s")
+        here, address = f"to-{name}"[:15], self.addresses[name]
+        peer = ("peer", "name", "drill", "netns", str(holder.pid))
+        _run("ip", "link", "add", here, "type", "veth", *peer)
+        _run("ip", "link", "set", here, "up")
+        _run("ip", "route", "add", f"{address}/32", "dev", here, "src", _GATE)
+        _run("ip", "neighbour", "flush", "dev", here)
+        inside = self.enter(name)
+        for words in (
+            ("link", "set", "lo", "up"),
+            ("address", "add", f"{address}/32", "dev", "drill"),
+            ("link", "set", "drill", "up"),
+            ("route", "add", f"{_GATE}/32", "dev", "drill"),
+            ("route", "add", "default", "via", _GATE),
+        ):
+            _run(*inside, "ip", *words)
+
+
+def _run(*argv: str, text: str = "") -> None:
+    """Raises `TopologyError` where it fails."""
+    ended = subprocess.run(  # noqa: S603
+        argv, input=text, text=True, capture_output=True, check=False, timeout=10
+    )
+    if ended.returncode != 0:
+        raise TopologyError(f"{' '.join(argv)}: {ended.stderr.strip()}")
