@@ -5,8 +5,10 @@ The lines after it are in no order, for an operation is written when it has ende
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -86,12 +88,23 @@ def parse(lines: Iterable[bytes]) -> History:
     numbered = enumerate(lines, 1)
     wrong: list[str] = []
     header = _header(next(numbered, (1, b""))[1], wrong)
-    kept: dict[type, list[object]] = {Operation: [], Event: [], Sample: [], Measured: []}
-    for record in _records(numbered, wrong):
-        kept[type(record)].append(record)
+    with _no_collection():
+        kept = _records(numbered, wrong)
     if header is None or wrong:
         raise HistoryError(wrong)
     return History(header, *(tuple(each) for each in kept.values()))  # type: ignore[arg-type]
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """The collector would look at every record over and over; none of them is garbage."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _header(line: bytes, wrong: list[str]) -> Header | None:
@@ -102,7 +115,15 @@ def _header(line: bytes, wrong: list[str]) -> Header | None:
         return None
 
 
-def _records(numbered: Iterator[tuple[int, bytes]], wrong: list[str]) -> Iterator[Record]:
+def _records(
+    numbered: Iterator[tuple[int, bytes]], wrong: list[str]
+) -> dict[type[Record], list[Record]]:
+    kept: dict[type[Record], list[Record]] = {
+        Operation: [],
+        Event: [],
+        Sample: [],
+        Measured: [],
+    }
     validate = _RECORD.validate_json
     for number, line in numbered:
         try:
@@ -112,7 +133,8 @@ def _records(numbered: Iterator[tuple[int, bytes]], wrong: list[str]) -> Iterato
             continue
         if isinstance(record, Operation) and (mistake := record.mistake):
             wrong.append(f"line {number}: {mistake}")
-        yield record
+        kept[type(record)].append(record)
+    return kept
 
 
 def _words(error: ValidationError) -> str:
