@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import platform
-import random
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import IntEnum
 from pathlib import Path
 
 from guarita.config import Durability
-from guarita.drill.check import Judgement, check
+from guarita.drill.check import Judgement, Verdict, check
 from guarita.drill.clock import Clock
 from guarita.drill.faults.base import Scene
+from guarita.drill.faults.links import NEED_CUTS
 from guarita.drill.history import Event, EventKind, Header, History, Measured, Phase
 from guarita.drill.lines import Writer, read
+from guarita.drill.report import Result
 from guarita.drill.sampler import Sampler
 from guarita.drill.scenarios import Scenario
+from guarita.drill.targets import slow
 from guarita.drill.targets.base import Shape, Target
 from guarita.drill.workload.load import Load
 from guarita.errors import TopologyError
@@ -38,7 +41,6 @@ class Plan:
     seed: int
     durability: Durability
     out: Path
-    command: str = ""
     lead_s: float = LEAD_S
     tail_s: float = TAIL_S
 
@@ -54,10 +56,34 @@ class Played:
     directory: Path
 
     @property
-    def is_as_it_must_be(self) -> bool:
-        """A negative control must be invalid, every other drill valid."""
-        wanted = "invalid" if self.scenario.control else "valid"
-        return self.judgement.verdict == wanted
+    def is_good(self) -> bool:
+        return Result(self.history.header, self.judgement).is_good
+
+
+class Status(IntEnum):
+    """What a command says of drills when it ends."""
+
+    GOOD = 0  # valid; a negative control was found out
+    BAD = 1
+    UNTOLD = 2  # also where a negative control was not found out: the drill sees nothing
+
+
+def status_of(result: Result) -> Status:
+    """The status of a command that judged this."""
+    if result.is_good:
+        return Status.GOOD
+    if result.header.control or result.judgement.verdict is Verdict.UNKNOWN:
+        return Status.UNTOLD
+    return Status.BAD
+
+
+def why_not(scenario: Scenario, durability: str, without_network: str | None) -> str | None:
+    """Why it does not apply to processes of this machine, in words; None where it does."""
+    if not scenario.control and durability not in scenario.durabilities:
+        return f"it says nothing about durability {durability}"
+    if without_network and any(isinstance(each, NEED_CUTS) for each in scenario.faults):
+        return without_network
+    return slow.lacking(scenario.shape)
 
 
 Say = Callable[[str], None]
@@ -80,8 +106,8 @@ class Runner:
         try:
             for index, (scenario, number) in enumerate(scenarios):
                 played = self._play_one(scenario, number, index)
-                if scenario.fresh or scenario.control or not played.is_as_it_must_be:
-                    self._is_spoiled = self._is_spoiled or not played.is_as_it_must_be
+                if scenario.fresh or scenario.control or not played.is_good:
+                    self._is_spoiled = self._is_spoiled or not played.is_good
                     self._end_target()
                 yield played
         finally:
@@ -163,7 +189,6 @@ class _Drill:
             self._clock,
             writer,
             number,
-            random.Random(seed),  # noqa: S311 - nothing here is a secret
             scenario.at_most,
         )
 
@@ -258,5 +283,8 @@ def header_of(scenario: Scenario, target: Target, plan: Plan, seed: int) -> Head
         control=scenario.control,
         pause_at_most_s=scenario.pause_s,
         failed_at_most=scenario.failed,
-        command=plan.command,
+        command=(
+            f"guarita drill run {scenario.id} --seed {seed} --rate {plan.rate:g}"
+            f" --durability {plan.durability}"
+        ),
     )

@@ -5,11 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from guarita.config import Durability
 from guarita.drill.faults.base import Fault
-from guarita.drill.faults.stops import Kill, Terminate
-from guarita.drill.targets.base import Shape
+from guarita.drill.faults.data import DamagedAof, FullDisk, RestartEmpty, RestartWithoutTail
+from guarita.drill.faults.links import Isolate, IsolatedRestart, LoseAnswers, LossyNetwork
+from guarita.drill.faults.roles import (
+    ForcedFailover,
+    FullRestart,
+    PauseUntil,
+    Redirect,
+    ResetThenKill,
+    ScaleSentinels,
+)
+from guarita.drill.faults.stops import (
+    FreezeThenKill,
+    Kill,
+    KillSeveral,
+    Pause,
+    PauseSeveral,
+    RollingRestart,
+    Terminate,
+)
+from guarita.drill.targets.base import Breakage, Shape
 
 DOWN_AFTER_S = 1.0
+_USUAL = Shape()
+_BALANCED = ("balanced",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,34 +40,373 @@ class Scenario:
     id: str
     title: str
     must_hold: str
-    faults: tuple[Fault, ...]
+    faults: tuple[Fault, ...] = ()
     pause_s: float | None = None  # at most, without a successful write; None: no bound
     failed: int | None = 0  # requests at most; None: no bound
     at_most: Mapping[str, float] = field(default_factory=dict)  # of what its faults measure
     durabilities: tuple[str, ...] = ("balanced", "strict")
-    shape: Shape = Shape()
+    shape: Shape = _USUAL
     control: str | None = None  # a negative control, and why it must come out invalid
     fresh: bool = False  # leaves an installation that no other scenario can use
+    not_here: str | None = None  # why it cannot be played on processes of this machine
     reported_as: str = ""
     """Where others met it in public."""
 
 
-SCENARIOS: dict[str, Scenario] = {
-    each.id: each
-    for each in (
-        Scenario(
-            "D1",
-            "SIGTERM to the primary",
-            "nothing lost, no request fails, writes pause for a second at most",
-            (Terminate(),),
-            pause_s=1.0,
+_NOTHING_LOST = "nothing lost"
+_FAST = Shape(durability=Durability.FAST)
+
+_ALL = (
+    Scenario(
+        "D1",
+        "SIGTERM to the primary",
+        "no request fails; writes pause for a second at most",
+        (Terminate(),),
+        pause_s=1.0,
+        reported_as="bitnami/charts#5418, #12598, #36305; CloudPirates#1411",
+    ),
+    Scenario(
+        "D2",
+        "kill -9 the primary, started at once with its data",
+        _NOTHING_LOST,
+        (Kill(),),
+        pause_s=3.5,
+        reported_as="bitnami/charts#26114",
+    ),
+    Scenario(
+        "D2-lost",
+        "kill -9 the primary for good, as when its machine is gone",
+        "writes pause for 6 seconds at most",
+        (Kill(for_s=None),),
+        pause_s=6.0,
+        durabilities=_BALANCED,  # strict stands still while a node is dead
+    ),
+    Scenario(
+        "D3",
+        "kill -9 the primary, started at once with an empty directory",
+        "the replicas' data survives; the empty node never serves as primary",
+        (RestartEmpty(),),
+        at_most={"as_primary": 0},
+        reported_as="kubeblocks#10753; spotahome#97",
+    ),
+    Scenario(
+        "D4",
+        "SIGSTOP the primary for longer than a failover takes, then SIGCONT",
+        "the old primary acknowledges nothing afterwards, and follows within a second",
+        (Pause(),),
+        pause_s=6.0,
+        at_most={"rejoined_s": 1.0},
+        durabilities=_BALANCED,
+        reported_as="kubeblocks#5107; spotahome#299",
+    ),
+    Scenario(
+        "D5a",
+        "the primary reaches nobody but the services",
+        "nothing lost, nothing double on either side",
+        (Isolate(),),
+        failed=None,
+        reported_as="kubeblocks#5107",
+    ),
+    Scenario(
+        "D5b",
+        "the primary and the Sentinels do not reach each other",
+        "nothing lost, nothing double on either side",
+        (Isolate(others=("sentinels",)),),
+        failed=None,
+        reported_as="kubeblocks#5107",
+    ),
+    Scenario(
+        "D5c",
+        "the primary, a replica and a service are cut off from all others",
+        "nothing lost, nothing double on either side",
+        (
+            Isolate(
+                some=("primary", "replica 1", "service-1"),
+                others=("replica 2", "service-2", "sentinels"),
+            ),
         ),
-        Scenario(
-            "D2",
-            "kill -9 the primary, started at once with its data",
-            "nothing lost",
-            (Kill(),),
-            pause_s=3.5,
+        failed=None,
+        reported_as="kubeblocks#5107",
+    ),
+    Scenario(
+        "D5d",
+        "the primary and a replica do not reach two of the Sentinels, and then do",
+        "nothing lost, nothing double on either side",
+        (Isolate(some=("primary", "replica 2"), others=("sentinel 1", "sentinel 2")),),
+        failed=None,
+    ),
+    Scenario(
+        "D6",
+        "a node is restarted while it reaches nobody",
+        "it takes no writes, and says why",
+        (IsolatedRestart(),),
+        failed=None,
+        at_most={"writes_taken": 0, "silent": 0},
+        reported_as="helm/charts#9488",
+    ),
+    Scenario(
+        "D7",
+        "the named primary is a replica, and no link is up",
+        "a primary again within 15 seconds",
+        (Redirect(),),
+        failed=None,
+        at_most={"primary_s": 15.0},
+        reported_as="DandyDeveloper/charts#412; OT#1777",
+    ),
+    Scenario(
+        "D8",
+        "SENTINEL RESET on all Sentinels, then kill -9 the primary",
+        "a primary again within 30 seconds",
+        (ResetThenKill(),),
+        failed=None,
+        at_most={"primary_s": 30.0},
+        reported_as="OT#1883",
+    ),
+    Scenario(
+        "D9",
+        "everything is stopped, the newest writer last, and started in the worst order",
+        "the last acknowledged ticket is there; all Sentinels agree within 60 seconds",
+        (FullRestart(),),
+        failed=None,
+        at_most={"agree_s": 60.0},
+        durabilities=_BALANCED,
+        reported_as="valkey#1322; valkey-helm#234; OT#1158",
+    ),
+    Scenario(
+        "D10",
+        "Sentinels 5 -> 3, then kill -9 the primary",
+        "a failover happens; nobody counts the dead",
+        (ScaleSentinels(),),
+        failed=None,
+        at_most={"forgotten_s": 90.0, "failover_s": 6.0},
+        durabilities=_BALANCED,
+        shape=Shape(sentinels=5),
+        fresh=True,
+        reported_as="redis#1972; helm/charts#9111",
+    ),
+    Scenario(
+        "D11",
+        "two installations whose addresses are swapped",
+        "key spaces stay apart",
+        not_here="processes keep their addresses: nobody hands them out again, as for pods",
+        reported_as="bitnami/charts#8224; spotahome#550",
+    ),
+    Scenario(
+        "D12",
+        "names stop resolving, or resolve slowly",
+        "a failover within down-after and 10 seconds",
+        not_here="nodes of a local installation are known by address, so nothing is resolved",
+        reported_as="redis#12184; bitnami/charts#9689",
+    ),
+    Scenario(
+        "D13",
+        "a replica follows a replica",
+        "put right within 60 seconds",
+        (Redirect(who="replica 2", to="replica 1"),),
+        failed=None,
+        at_most={"put_right_s": 60.0},
+        reported_as="redis#3837",
+    ),
+    Scenario(
+        "D14",
+        "a replica follows an address where nobody is, while writes go on",
+        "put right within 60 seconds",
+        (Redirect(who="replica 1", to=""),),
+        failed=None,
+        at_most={"put_right_s": 60.0},
+        reported_as="OT#1779",
+    ),
+    Scenario(
+        "D15",
+        "every node is restarted, one after another",
+        "no request fails",
+        (RollingRestart(),),
+        reported_as="bitnami/charts#12598; CloudPirates#781",
+    ),
+    Scenario(
+        "D18",
+        "kill -9 the primary where the default user is off and each role has the least rights",
+        "the failover works",
+        (Kill(for_s=None),),
+        pause_s=6.0,
+        durabilities=_BALANCED,
+        shape=Shape(users=True),
+        reported_as="redis#11063; CloudPirates#1665",
+    ),
+    Scenario(
+        "D19a",
+        "kill -9 a replica, started with a damaged AOF",
+        "it heals itself",
+        (DamagedAof(),),
+        at_most={"copies_gone": 0},
+        failed=None,
+        durabilities=_BALANCED,
+        fresh=True,
+        reported_as="bitnami/charts#4597",
+    ),
+    Scenario(
+        "D19b",
+        "kill -9 the primary, started with a damaged AOF",
+        "the data survives on the replicas; no copy is thrown away before it is replaced",
+        (DamagedAof(who="primary"),),
+        at_most={"copies_gone": 0},
+        failed=None,
+        durabilities=_BALANCED,
+        fresh=True,
+        reported_as="bitnami/charts#4597",
+    ),
+    Scenario(
+        "D20",
+        "kill -9 a primary that takes long to load its data",
+        "another one takes over; who loads is alive, and not primary",
+        (Kill(for_s=0.0),),
+        durabilities=_BALANCED,
+        shape=Shape(load_key_us=3000),
+        reported_as="DandyDeveloper/charts#399",
+    ),
+    Scenario(
+        "D21a",
+        "kill -9 two of three data nodes, started again 12 seconds later",
+        "writes wait or fail with 503, and all is well afterwards",
+        (KillSeveral(),),
+        failed=None,
+        reported_as="DandyDeveloper/charts#52",
+    ),
+    Scenario(
+        "D21b",
+        "kill -9 two of three Sentinels, then the primary",
+        "writes wait or fail with 503, and all is well afterwards",
+        (KillSeveral(who=("sentinel 1", "sentinel 2", "primary")),),
+        failed=None,
+        reported_as="bitnami/charts#10081",
+    ),
+    Scenario(
+        "D23a",
+        "the primary's disk is full",
+        "nothing lost",
+        (FullDisk(),),
+        failed=None,
+        shape=Shape(small_disk=True),
+        fresh=True,
+        reported_as="redis aof.c",
+    ),
+    Scenario(
+        "D23b",
+        "a replica's disk is full",
+        "nothing lost",
+        (FullDisk(who="replica"),),
+        failed=None,
+        shape=Shape(small_disk=True),
+        fresh=True,
+        reported_as="redis aof.c",
+    ),
+    Scenario(
+        "D24",
+        "SIGSTOP two Sentinels for 3 seconds, then kill -9 the primary",
+        "writes go on after the Sentinels' 30 seconds of TILT at the latest",
+        (PauseSeveral(), Kill(for_s=None)),
+        pause_s=40.0,
+        failed=None,
+        durabilities=_BALANCED,
+    ),
+    Scenario(
+        "D25",
+        "a slow and lossy network between services and nodes",
+        "nothing double",
+        (LossyNetwork(),),
+        failed=None,
+    ),
+    Scenario(
+        "D26",
+        "answers are lost between store and service, and between service and page",
+        "one admission, and the same result for who asks again",
+        (LoseAnswers(),),
+        failed=None,
+        reported_as="redis-py#3554",
+    ),
+    Scenario(
+        "D28",
+        "SIGSTOP a replica for 5 seconds, then kill -9",
+        "no request fails; writes pause for down-after and 2.5 seconds at most",
+        (FreezeThenKill(),),
+        pause_s=DOWN_AFTER_S + 2.5,
+        durabilities=_BALANCED,
+    ),
+    Scenario(
+        "D29",
+        "SIGSTOP the primary, SIGCONT while the failover is under way",
+        "nothing lost, nothing double",
+        (PauseUntil(),),
+        failed=None,
+    ),
+    Scenario(
+        "D30",
+        "kill -9 the primary, started at once without the tail of its AOF",
+        "it does not start as primary",
+        (RestartWithoutTail(),),
+        at_most={"as_primary": 0},
+    ),
+    Scenario(
+        "N1",
+        "durability fast under a forced failover",
+        "must be invalid: nobody waits for replicas",
+        (ForcedFailover(),),
+        control="writes are acknowledged that no replica has",
+        shape=_FAST,
+    ),
+    Scenario(
+        "N2",
+        "AOF everysec on a slow disk, the primary killed and started at once, no agents",
+        "must be invalid: the primary comes back without its last writes",
+        (Kill(),),
+        control="a primary that lost its tail makes its replicas lose it",
+        shape=Shape(agents=False, fsync_s=1.5),
+    ),
+    Scenario(
+        "N3",
+        "a redeem that does not wait for replicas, under a forced failover",
+        "must be invalid",
+        (ForcedFailover(),),
+        control="admissions are acknowledged that no replica has",
+        shape=Shape(breakage=Breakage.NO_WAIT),
+    ),
+    Scenario(
+        "N4",
+        "a redeem that looks first and writes then",
+        "must be invalid",
+        (Kill(),),
+        control="rivals are admitted at the same time",
+        shape=Shape(breakage=Breakage.NOT_ATOMIC),
+    ),
+    Scenario(
+        "N5b",
+        "a service that asks the primary who must have a write, under D5b",
+        "must be invalid",
+        (Isolate(others=("sentinels",)),),
+        control="a primary that is being replaced acknowledges alone",
+        shape=Shape(breakage=Breakage.TRUSTS_PRIMARY),
+    ),
+    Scenario(
+        "N5c",
+        "a service that asks the primary who must have a write, under D5c",
+        "must be invalid",
+        (
+            Isolate(
+                some=("primary", "replica 1", "service-1"),
+                others=("replica 2", "service-2", "sentinels"),
+            ),
         ),
-    )
-}
+        control="a primary that is being replaced acknowledges with the replica on its side",
+        shape=Shape(breakage=Breakage.TRUSTS_PRIMARY),
+    ),
+)
+
+SCENARIOS: dict[str, Scenario] = {each.id: each for each in _ALL}
+SHORT = ("D1", "D2", "D4", "D5", "D7", "D9", "D26", "D28", "N1", "N4")
+
+
+def named(word: str) -> list[Scenario]:
+    """The scenario of this id, or all whose id begins with it and goes on with a letter."""
+    if word in SCENARIOS:
+        return [SCENARIOS[word]]
+    return [each for each in _ALL if each.id[:-1] == word]

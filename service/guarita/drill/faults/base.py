@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -34,7 +33,6 @@ class Scene:
     clock: Clock
     writer: Writer
     number: int = 0  # of the repetition
-    rng: random.Random = field(default_factory=random.Random)
     bounds: Mapping[str, float] = field(default_factory=dict)
     afterwards: list[Callable[[], None]] = field(default_factory=list)
     """What is to be looked at once the installation is well again."""
@@ -44,14 +42,16 @@ class Scene:
         if word == "primary":
             return self.target.primary()
         kind, _, number = word.partition(" ")
-        groups = {"replica": self.target.replicas, "sentinel": lambda: self.target.sentinels}
-        if kind in groups:
-            return groups[kind]()[int(number or 1) - 1]
+        match kind:
+            case "replica":
+                return self.target.replicas()[int(number or 1) - 1]
+            case "sentinel":
+                return self.target.sentinels[int(number or 1) - 1]
         return word
 
     def group(self, words: tuple[str, ...]) -> list[str]:
         """The nodes and services that these words mean now; `sentinels` and the like are all."""
-        every = {
+        every: dict[str, tuple[str, ...]] = {
             "sentinels": self.target.sentinels,
             "nodes": self.target.nodes,
             "replicas": self.target.replicas() if "replicas" in words else (),

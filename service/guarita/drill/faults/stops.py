@@ -90,6 +90,48 @@ class FreezeThenKill(Fault):
 
 
 @dataclass(frozen=True, slots=True)
+class KillSeveral(Fault):
+    """kill -9 several nodes at once; they are started again with their data when that is over."""
+
+    name: ClassVar[str] = "kill-several"
+    who: tuple[str, ...] = ("primary", "replica")
+    for_s: float | None = 12.0
+
+    def inject(self, scene: Scene) -> Undo:
+        nodes = scene.group(self.who)
+        for node in nodes:
+            scene.tell("kill -9", node)
+            scene.target.kill(node)
+
+        def start() -> None:
+            for node in nodes:
+                scene.target.start_node(node)
+
+        return start
+
+
+@dataclass(frozen=True, slots=True)
+class PauseSeveral(Fault):
+    """SIGSTOP several nodes at once, and SIGCONT when that is over."""
+
+    name: ClassVar[str] = "pause-several"
+    who: tuple[str, ...] = ("sentinel 1", "sentinel 2")
+    for_s: float | None = 3.0
+
+    def inject(self, scene: Scene) -> Undo:
+        nodes = scene.group(self.who)
+        for node in nodes:
+            scene.tell("SIGSTOP", node)
+            scene.target.pause(node)
+
+        def resume() -> None:
+            for node in nodes:
+                scene.target.resume(node)
+
+        return resume
+
+
+@dataclass(frozen=True, slots=True)
 class RollingRestart(Fault):
     """SIGTERM to every node, one after another, each started again and awaited."""
 

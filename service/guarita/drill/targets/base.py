@@ -7,6 +7,7 @@ place beside it: what they cannot do they name in `lacks`, and a fault that need
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -44,9 +45,10 @@ class Shape:
     durability: Durability = Durability.BALANCED
     sentinels: int = 3
     agents: bool = True
-    settings: str = ""  # "acl" or "tls": how nodes are protected
-    slow_fsync: bool = False
+    users: bool = False  # the default user is off, and each role has the least rights
     small_disk: bool = False
+    fsync_s: float = 0.0  # what each fsync of a data node takes longer
+    load_key_us: int = 0  # what each key takes longer when a data node loads its data
     breakage: Breakage | None = None
 
 
@@ -65,7 +67,9 @@ class Target(Protocol):
 
     name: str
     shape: Shape
-    terms: Terms
+
+    @property
+    def terms(self) -> Terms: ...
 
     @property
     def api_key(self) -> str: ...
@@ -114,6 +118,9 @@ class Target(Protocol):
 
     def condition(self, name: str) -> Condition: ...
 
+    def hear(self, event: str) -> AbstractContextManager[Callable[[], bool]]:
+        """Meanwhile, whether a Sentinel has told this event, listened to from before it begins."""
+
     def log(self, name: str) -> str:
         """What its agent or server has logged so far."""
 
@@ -136,9 +143,14 @@ class Target(Protocol):
 
     def directory(self, name: str) -> Path: ...
 
+    def drop_sentinels(self, count: int) -> None:
+        """Make it an installation that never had the last ones, and return when it is well."""
+
     def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> None: ...
 
-    def slow(self, some: Iterable[str], others: Iterable[str], *, loss_percent: int) -> None: ...
+    def slow(
+        self, some: Iterable[str], others: Iterable[str], *, loss_percent: int, delay_ms: int
+    ) -> None: ...
 
     def mend(self) -> None:
         """Take away every cut and slowness."""

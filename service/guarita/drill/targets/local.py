@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,44 +14,22 @@ from typing import Any
 import redis
 
 from guarita import __version__
-from guarita.drill.history import Role, Sample
+from guarita.drill.history import Sample
 from guarita.drill.targets.base import Power, Shape, Terms
 from guarita.drill.targets.network import Network
+from guarita.drill.targets.nodes import READY_S, DrillSentinel, heard, sample_of
 from guarita.drill.targets.services import Services
 from guarita.drill.workload.load import Place
 from guarita.errors import TopologyError
 from guarita.processes import Condition, wait_until
 from guarita.servers import find_server
-from guarita.topology.local import LocalSentinel, Node
+from guarita.topology.local import Node
 from guarita.topology.local.ports import HOST, free_ports
 from guarita.topology.local.sentinel import PRIMARY_NAME
 
-READY_S = 90.0
 SAMPLE_S = 0.2
-BASE_PORT = 7000
 SERVICE_PORT = 8000
 _HELD_BACK = re.compile(r"will not start a failover before \w+ (\w+ +\d+ [\d:]+ \d+)")
-
-
-class DrillSentinel(LocalSentinel):
-    """The local installation, each node where the drill's network puts it."""
-
-    def __init__(self, directory: Path, shape: Shape, network: Network | None) -> None:
-        super().__init__(
-            directory,
-            base_port=BASE_PORT if network else None,
-            agents=shape.agents,
-            durability=shape.durability,
-            password="of the data nodes",  # noqa: S106 - of servers that end with the drill
-            sentinel_password="of the Sentinels",  # noqa: S106
-        )
-        self.sentinel_nodes = shape.sentinels  # type: ignore[misc]  # of this one alone
-        self.network = network
-        if network:
-            self.hosts = network.addresses  # type: ignore[misc]
-
-    def enter(self, node: Node) -> list[str]:
-        return self.network.enter(node.name) if self.network else []
 
 
 class LocalTarget:
@@ -137,8 +116,7 @@ class LocalTarget:
             if told := _HELD_BACK.findall(since_switch):
                 until = datetime.strptime(told[-1], "%b %d %H:%M:%S %Y")  # noqa: DTZ007
                 left_s = (until - datetime.now()).total_seconds()  # noqa: DTZ005 - as it logs
-                end_s = time.monotonic() + min(left_s, 60)
-                wait_until(lambda end_s=end_s: time.monotonic() > end_s, timeout_s=60)
+                time.sleep(min(max(0.0, left_s), 60))
 
     def watcher(self, name: str) -> Callable[[int], Sample]:
         node = self._node(name)
@@ -151,6 +129,9 @@ class LocalTarget:
     def condition(self, name: str) -> Condition:
         return self.sentinel.condition(self._node(name))
 
+    def hear(self, event: str) -> AbstractContextManager[Callable[[], bool]]:
+        return heard(self.sentinel, event)
+
     def log(self, name: str) -> str:
         return self._node(name).log.read_text(errors="replace")
 
@@ -159,7 +140,7 @@ class LocalTarget:
     def command(self, name: str, *words: str | int, timeout_s: float = 1.0) -> Any:
         try:
             with self.sentinel.client(self._node(name), timeout_s=timeout_s) as client:
-                return client.execute_command(*words)  # type: ignore[no-untyped-call]
+                return client.execute_command(*words)
         except (redis.RedisError, OSError) as exc:
             raise TopologyError(f"{name} did not do {words[0]}: {exc}") from exc
 
@@ -199,9 +180,24 @@ class LocalTarget:
         if self._network:
             self._network.cut(some, others, one_way=one_way)
 
-    def slow(self, some: Iterable[str], others: Iterable[str], *, loss_percent: int) -> None:
+    def slow(
+        self, some: Iterable[str], others: Iterable[str], *, loss_percent: int, delay_ms: int
+    ) -> None:
         if self._network:
+            if delay_ms and (reason := self._network.delay(some, delay_ms)):
+                self.cannot_delay = reason
             self._network.lose(some, others, loss_percent)
+
+    def drop_sentinels(self, count: int) -> None:
+        removed = self.sentinel.sentinels[-count:]
+        for node in removed:
+            self.sentinel.kill(node)
+        self.sentinel.take_out(removed)
+        for node in (*self.sentinel.sentinels, *self.sentinel.nodes):
+            self.sentinel.configure_without(node, removed)
+            self.terminate(node.name)
+            self.sentinel.start(node)
+            self.sentinel.wait_ready(READY_S)
 
     def mend(self) -> None:
         if self._network:
@@ -241,34 +237,6 @@ class LocalTarget:
         if self._network is None:
             return {}
         return {each.name: self._network.enter(each.name) for each in self.places}
-
-
-def sample_of(
-    client: redis.Redis, node: Node, names: dict[tuple[str, int], str], at_us: int
-) -> Sample:
-    """Ask one node now."""
-    try:
-        if node.kind == "sentinel":
-            named = client.sentinel_get_master_addr_by_name(PRIMARY_NAME)
-            who = names.get((named[0], int(named[1]))) if named else None
-            return Sample(at_us, node.name, Role.SENTINEL, names=who)
-        info = client.info("replication")
-    except redis.BusyLoadingError:
-        return Sample(at_us, node.name, Role.LOADING)
-    except (redis.RedisError, OSError):
-        return Sample(at_us, node.name, Role.SILENT)
-    offset = int(info["master_repl_offset"])
-    if info["role"] == "master":
-        good = int(info.get("min_slaves_good_slaves", 1))
-        return Sample(at_us, node.name, Role.PRIMARY, writable=good > 0, offset=offset)
-    return Sample(
-        at_us,
-        node.name,
-        Role.REPLICA,
-        names=names.get((info["master_host"], int(info["master_port"]))),
-        linked=info["master_link_status"] == "up",
-        offset=offset,
-    )
 
 
 def _addresses(shape: Shape) -> dict[str, str]:

@@ -55,6 +55,7 @@ class Network:
         """Call it in a network that is this process's own. Raises `TopologyError`."""
         self.addresses = addresses
         self._holders: dict[str, subprocess.Popen[bytes]] = {}
+        self._late: set[str] = set()
         _run("ip", "link", "set", "lo", "up")
         _run("ip", "address", "add", f"{_GATE}/32", "dev", "lo")
         _FORWARD.write_text("1")
@@ -80,9 +81,45 @@ class Network:
             for source, to in ((one, two), (two, one))
         )
 
+    def delay(self, names: Iterable[str], delay_ms: int) -> str | None:
+        """What these send and get comes so much later; why not, where the kernel has no netem."""
+        for name in names:
+            try:
+                _run(
+                    "tc",
+                    "qdisc",
+                    "add",
+                    "dev",
+                    _link(name),
+                    "root",
+                    "netem",
+                    "delay",
+                    f"{delay_ms // 2}ms",
+                )
+                _run(
+                    *self.enter(name),
+                    "tc",
+                    "qdisc",
+                    "add",
+                    "dev",
+                    "drill",
+                    "root",
+                    "netem",
+                    "delay",
+                    f"{delay_ms // 2}ms",
+                )
+            except (TopologyError, OSError) as exc:
+                return str(exc)
+            self._late.add(name)
+        return None
+
     def mend(self) -> None:
-        """Everything passes again."""
+        """Everything passes again, and at once."""
         _run("nft", "flush", "table", "inet", "drill")
+        for name in self._late:
+            _run("tc", "qdisc", "del", "dev", _link(name), "root")
+            _run(*self.enter(name), "tc", "qdisc", "del", "dev", "drill", "root")
+        self._late.clear()
 
     def close(self) -> None:
         for each in self._holders.values():
@@ -103,7 +140,7 @@ class Network:
         there = Path(f"/proc/{holder.pid}/ns/net")
         if not wait_until(lambda: there.readlink() != _OWN.readlink(), timeout_s=5):
             raise TopologyError("a network namespace was not made within 5 s")
-        here, address = f"to-{name}"[:15], self.addresses[name]
+        here, address = _link(name), self.addresses[name]
         peer = ("peer", "name", "drill", "netns", str(holder.pid))
         _run("ip", "link", "add", here, "type", "veth", *peer)
         _run("ip", "link", "set", here, "up")
@@ -118,6 +155,11 @@ class Network:
             ("route", "add", "default", "via", _GATE),
         ):
             _run(*inside, "ip", *words)
+
+
+def _link(name: str) -> str:
+    """This end of the link to it."""
+    return f"to-{name}"[:15]
 
 
 def _run(*argv: str, text: str = "") -> None:

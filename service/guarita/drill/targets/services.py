@@ -1,4 +1,4 @@
-"""The services of a local drill: `guarita serve`, each with a configuration and a place of its own."""
+"""The services of a local drill: `guarita serve`, each at a place of its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,8 @@ class Services:
             if self.condition(place.name) is Condition.DEAD:
                 self._running[place.name] = self._spawn(place, store, enter.get(place.name, []))
         for place in self.places:
-            ready = processes.wait_until(
-                lambda place=place: self.is_ready(place), timeout_s=READY_S, pause_s=0.05
-            )
-            if not ready:
+            ready = partial(self.is_ready, place)
+            if not processes.wait_until(ready, timeout_s=READY_S, pause_s=0.05):
                 raise TopologyError(f"{place.name} did not start: see {self.log(place.name)}")
 
     def condition(self, name: str) -> Condition:

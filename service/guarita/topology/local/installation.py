@@ -81,6 +81,11 @@ class Installation(Faults, ABC):
         """What a start adds to the configuration file."""
         return ["--sentinel"] if node.kind == "sentinel" else []
 
+    def make_directory(self, node: Node) -> None:
+        """An empty directory for a node. Raises `OSError`."""
+        shutil.rmtree(node.directory, ignore_errors=True)
+        node.directory.mkdir(parents=True)
+
     def enter(self, node: Node) -> list[str]:  # noqa: ARG002 - for who puts nodes elsewhere
         """What the command line of a node's process begins with: into a network of its own."""
         return []
@@ -316,8 +321,7 @@ class Installation(Faults, ABC):
         self.file.note(store=self.store, ports=numbers, server=self._server)
         for node in self._nodes_on(numbers):
             try:
-                shutil.rmtree(node.directory, ignore_errors=True)
-                node.directory.mkdir(parents=True)
+                self.make_directory(node)
                 node.config.touch(mode=0o600)
                 node.config.write_text("\n".join(self.config_lines(node)) + "\n")
             except OSError as exc:

@@ -1,0 +1,351 @@
+"""`guarita drill`: break an installation under load, and judge what its callers were told."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+from rich.console import Console
+from rich.table import Table
+
+from guarita.config import Durability
+from guarita.drill import report as reports
+from guarita.drill.check import check
+from guarita.drill.lines import read
+from guarita.drill.own import read_own
+from guarita.drill.report import Result
+from guarita.drill.report.words import headline
+from guarita.drill.run import Plan, Played, Runner, Status, status_of, why_not
+from guarita.drill.scenarios import SCENARIOS, SHORT, Scenario, named
+from guarita.drill.targets import network
+from guarita.drill.targets.base import Shape
+from guarita.drill.targets.local import LocalTarget
+from guarita.errors import HistoryError, TopologyError
+
+NOT_RUN = 3
+EACH_S = 45.0  # a first guess of what a drill takes
+_APART = "--apart"
+_ROW = "{:<9} {:>2}  {:<8} {:>8} {:>5} {:>6} {:>6} {:>8}  {}"
+
+
+class Failed(click.ClickException):
+    """What could not be run or read: status 3."""
+
+    exit_code = NOT_RUN
+
+
+class DrillCommands(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (TopologyError, HistoryError, OSError) as exc:
+            raise Failed(str(exc)) from exc
+
+
+def _complete_scenario(
+    _context: click.Context, _parameter: click.Parameter, typed: str
+) -> list[CompletionItem]:
+    return [
+        CompletionItem(each.id, help=each.title)
+        for each in SCENARIOS.values()
+        if each.id.lower().startswith(typed.lower())
+    ]
+
+
+@click.group(cls=DrillCommands)
+def command() -> None:
+    """Break an installation under load and judge what its callers were told.
+
+    Status 0: all is as it must be; 1: it is not; 2: could not tell; 3: could not run.
+    """
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--file", "own", type=click.Path(path_type=Path), help="Your own, from YAML.")
+def list_command(as_json: bool, own: Path | None) -> None:
+    """Show the scenarios and what of each must hold."""
+    scenarios = [*SCENARIOS.values(), *_own(own)]
+    if as_json:
+        click.echo(json.dumps([_as_json(each) for each in scenarios], indent=2))
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("id", "what happens", "what must hold"):
+        table.add_column(heading, overflow="fold")
+    for each in scenarios:
+        must = f"not here: {each.not_here}" if each.not_here else each.must_hold
+        table.add_row(each.id, each.title, must)
+    Console(highlight=False).print(table)
+
+
+def _as_json(scenario: Scenario) -> dict[str, Any]:
+    return {
+        "id": scenario.id,
+        "title": scenario.title,
+        "must_hold": scenario.must_hold,
+        "faults": [each.name for each in scenario.faults],
+        "pause_at_most_s": scenario.pause_s,
+        "failed_at_most": scenario.failed,
+        "durabilities": scenario.durabilities,
+        "control": scenario.control,
+        "not_here": scenario.not_here,
+        "reported_as": scenario.reported_as,
+        "in_the_short_set": any(each in SHORT for each in (scenario.id, scenario.id[:-1])),
+    }
+
+
+@command.command()
+@click.argument("scenarios", nargs=-1, metavar="[SCENARIO]...", shell_complete=_complete_scenario)
+@click.option("--all", "everything", is_flag=True, help="Every scenario that applies here.")
+@click.option("--short", is_flag=True, help=f"The short set: {', '.join(SHORT)}.")
+@click.option("--file", "own", type=click.Path(path_type=Path), help="Your own, from YAML.")
+@click.option(
+    "--target",
+    default="local",
+    show_default=True,
+    type=click.Choice(["local"]),
+    help="What to break.",
+)
+@click.option("--seed", type=int, help="Of all that is left to chance (default: by chance).")
+@click.option(
+    "--rate", default=200.0, show_default=True, type=click.FloatRange(10), help="Requests a second."
+)
+@click.option(
+    "--duration",
+    default=8.0,
+    show_default=True,
+    type=click.FloatRange(4),
+    help="Seconds of load beside the fault, half of them before it.",
+)
+@click.option(
+    "--repeat", default=1, show_default=True, type=click.IntRange(1), help="Each so many times."
+)
+@click.option(
+    "--durability",
+    default="balanced",
+    show_default=True,
+    type=click.Choice(["balanced", "strict"]),
+    help="Of services and nodes; negative controls have their own.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Directory (default: .guarita/drills/DATE)."
+)
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON for each drill.")
+@click.option(_APART, "apart", is_flag=True, hidden=True)
+def run(
+    scenarios: tuple[str, ...],
+    everything: bool,
+    short: bool,
+    own: Path | None,
+    target: str,
+    apart: bool,
+    as_json: bool,
+    out: Path | None,
+    **how: Any,
+) -> None:
+    """Play scenarios, one after another, on an installation that is started for them."""
+    words = SHORT if short else tuple(SCENARIOS) if everything else scenarios
+    chosen = [*_found(words), *(_own(own) if not scenarios or everything else ())]
+    if not chosen:
+        raise click.UsageError("name a scenario, or --short, --all or --file; see `drill list`")
+    without_network = None if apart else network.lacking()
+    if not apart and without_network is None:
+        _go_apart()
+    seed = how.pop("seed")
+    series = Series(
+        _out(out),
+        int.from_bytes(os.urandom(3)) if seed is None else seed,
+        target,
+        without_network,
+        skips=everything or short,
+        as_json=as_json,
+        **how,
+    )
+    sys.exit(series.play(chosen))
+
+
+def _go_apart() -> None:
+    """The same command again, in a network and with processes that end with it."""
+    argv = network.apart([sys.executable, "-m", "guarita", *sys.argv[1:], _APART])
+    os.execvp(argv[0], argv)  # noqa: S606
+
+
+def _out(given: Path | None) -> Path:
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    return (given or Path(".guarita/drills") / now).absolute()
+
+
+def _found(words: Sequence[str]) -> Iterator[Scenario]:
+    for word in words:
+        each = named(word)
+        if not each:
+            raise click.UsageError(f"there is no scenario {word}: see `guarita drill list`")
+        yield from each
+
+
+def _own(path: Path | None) -> list[Scenario]:
+    """Raises `ConfigError`."""
+    return read_own(path) if path else []
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Several drills after each other, told while they are played."""
+
+    out: Path
+    seed: int
+    target: str
+    without_network: str | None
+    rate: float
+    duration: float
+    repeat: int
+    durability: str
+    skips: bool  # what does not apply is told and left out, not an error
+    as_json: bool
+
+    def play(self, chosen: Sequence[Scenario]) -> int:
+        """Returns the status of the command."""
+        wanted = [each for each in chosen if self._applies(each)]
+        console = Console(stderr=True, highlight=False)
+        progress = Progress(console, len(wanted) * self.repeat)
+        plan = Plan(
+            self.rate,
+            self.seed,
+            Durability(self.durability),
+            self.out,
+            lead_s=self.duration / 2,
+            tail_s=self.duration / 2,
+        )
+        self.out.mkdir(parents=True, exist_ok=True)
+        results: list[Result] = []
+        runner = Runner(plan, self._make_target, progress.say)
+        if not self.as_json:
+            click.echo(_ROW.format(*_HEAD))
+        for played in runner.play([(each, n) for each in wanted for n in range(self.repeat)]):
+            progress.has_ended()
+            results.append(Result(played.history.header, played.judgement))
+            reports.write(played.directory, played.history, played.judgement)
+            self._write_summary(results)
+            click.echo(_line_of_json(played) if self.as_json else _row(played))
+        progress.close()
+        if not self.as_json:
+            click.echo(f"Reports: {self.out}")
+        return max((status_of(each) for each in results), key=_GRAVITY.index, default=NOT_RUN)
+
+    def _make_target(self, directory: Path, shape: Shape) -> LocalTarget:
+        return LocalTarget(directory, shape, without_network=self.without_network)
+
+    def _applies(self, scenario: Scenario) -> bool:
+        """Raises `TopologyError` where it was asked for by name and does not."""
+        reason = scenario.not_here or why_not(scenario, self.durability, self.without_network)
+        if reason and not self.skips:
+            raise TopologyError(f"{scenario.id} cannot be played here: {reason}")
+        if reason:
+            click.echo(f"{scenario.id} is left out: {reason}", err=True)
+        return not reason
+
+    def _write_summary(self, results: Sequence[Result]) -> None:
+        (self.out / "summary.md").write_text(reports.as_markdown(results), "utf-8")
+        (self.out / "summary.xml").write_text(reports.as_junit(results), "utf-8")
+
+
+_HEAD = ("scenario", "no", "verdict", "pause", "lost", "double", "failed", "requests", "")
+# The last one found decides.
+_GRAVITY = (Status.GOOD, Status.UNTOLD, Status.BAD)
+
+
+class Progress:
+    """What is done now and how long it may still take, on a terminal."""
+
+    def __init__(self, console: Console, drills: int) -> None:
+        self._status = console.status("") if console.is_terminal else None
+        self._left = drills
+        self._done = 0
+        self._began_s = time.monotonic()
+        if self._status:
+            self._status.start()
+
+    def say(self, words: str) -> None:
+        if self._status:
+            spent_s = time.monotonic() - self._began_s
+            each_s = spent_s / self._done if self._done else EACH_S
+            left_s = max(0.0, each_s * (self._done + self._left) - spent_s)
+            self._status.update(f"{words}; about {left_s / 60:.0f} min {left_s % 60:.0f} s left")
+
+    def has_ended(self) -> None:
+        self._left, self._done = self._left - 1, self._done + 1
+
+    def close(self) -> None:
+        if self._status:
+            self._status.stop()
+
+
+def _row(played: Played) -> str:
+    judgement, figures = played.judgement, played.judgement.figures
+    header = played.history.header
+    remark = "control: found out" if header.control else ""
+    if not Result(header, judgement).is_good:
+        remark = headline(header, judgement)
+    return _ROW.format(
+        played.scenario.id,
+        played.number + 1,
+        judgement.verdict,
+        f"{figures.pause_s:.2f} s",
+        figures.lost,
+        figures.double,
+        figures.failed,
+        figures.requests,
+        remark,
+    ).rstrip()
+
+
+def _line_of_json(played: Played) -> str:
+    result = Result(played.history.header, played.judgement)
+    told = json.loads(reports.as_json(result)) | {
+        "number": played.number + 1,
+        "directory": str(played.directory),
+    }
+    return json.dumps(told)
+
+
+@command.command("check")
+@click.argument("history", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def check_command(history: Path, as_json: bool) -> None:
+    """Judge a HISTORY anew."""
+    result = _judged(history)
+    if as_json:
+        click.echo(reports.as_json(result))
+    else:
+        click.echo(reports.as_markdown([result]), nl=False)
+    sys.exit(status_of(result))
+
+
+@command.command("report")
+@click.argument("history", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Directory (default: the history's own)."
+)
+def report_command(history: Path, out: Path | None) -> None:
+    """Write the reports of a HISTORY anew: HTML, JSON, JUnit XML and Markdown."""
+    record = read(history)
+    judgement = check(record)
+    directory = out or history.parent
+    directory.mkdir(parents=True, exist_ok=True)
+    reports.write(directory, record, judgement)
+    click.echo(directory / "report.html")
+    sys.exit(status_of(Result(record.header, judgement)))
+
+
+def _judged(path: Path) -> Result:
+    record = read(path)
+    return Result(record.header, check(record))

@@ -1,0 +1,140 @@
+"""Faults of the network: links that are cut, lose packets, or lose answers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+from guarita.drill.faults.base import Fault, Scene, Undo, nothing_to_heal
+from guarita.drill.targets.base import Power, Target
+from guarita.errors import TopologyError
+
+CUT_S = 8.0  # longer than a failover, and than a Sentinel's patience: the sides forget each other
+WATCHED_S = 8.0
+DROP_EVERY_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Isolate(Fault):
+    """Nothing passes between some nodes and services and others."""
+
+    name: ClassVar[str] = "isolate"
+    some: tuple[str, ...] = ("primary",)
+    others: tuple[str, ...] = ("replicas", "sentinels")
+    for_s: float | None = CUT_S
+    one_way: bool = False
+
+    def lacks(self, target: Target) -> str | None:
+        return target.lacks(Power.CUT)
+
+    def inject(self, scene: Scene) -> Undo:
+        some, others = scene.group(self.some), scene.group(self.others)
+        way = "passes from" if self.one_way else "passes between"
+        scene.tell(
+            f"nothing {way} {', '.join(some)} {'to' if self.one_way else 'and'} "
+            f"{', '.join(others)}",
+            some[0],
+        )
+        scene.target.cut(some, others, one_way=self.one_way)
+        return scene.target.mend
+
+
+@dataclass(frozen=True, slots=True)
+class LossyNetwork(Fault):
+    """Packets between services and nodes are lost, and late where the machine can do that."""
+
+    name: ClassVar[str] = "lossy-network"
+    some: tuple[str, ...] = ("services",)
+    others: tuple[str, ...] = ("nodes", "sentinels")
+    loss_percent: int = 5
+    delay_ms: int = 50
+    for_s: float | None = 15.0
+
+    def lacks(self, target: Target) -> str | None:
+        return target.lacks(Power.CUT)
+
+    def inject(self, scene: Scene) -> Undo:
+        some, others = scene.group(self.some), scene.group(self.others)
+        scene.tell(
+            f"{self.loss_percent} of 100 packets are lost, others come {self.delay_ms} ms late, "
+            f"between {', '.join(some)} and {', '.join(others)}"
+        )
+        scene.target.slow(some, others, loss_percent=self.loss_percent, delay_ms=self.delay_ms)
+        return scene.target.mend
+
+
+@dataclass(frozen=True, slots=True)
+class LoseAnswers(Fault):
+    """Answers to redeems do not arrive, and the primary hangs up on all callers again and again."""
+
+    name: ClassVar[str] = "lose-answers"
+    share: float = 0.3
+    for_s: float | None = 8.0
+
+    def inject(self, scene: Scene) -> Undo:
+        scene.tell(f"{self.share:.0%} of the answers to redeems do not reach their page")
+        scene.load.lose_answers(self.share)
+        over = threading.Event()
+        dropping = threading.Thread(target=_hang_up, args=(scene, over), daemon=True)
+        dropping.start()
+
+        def heal() -> None:
+            over.set()
+            dropping.join()
+            scene.load.lose_answers(0.0)
+
+        return heal
+
+
+def _hang_up(scene: Scene, over: threading.Event) -> None:
+    while not over.wait(DROP_EVERY_S):
+        try:
+            scene.target.command(
+                scene.target.primary(), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"
+            )
+        except TopologyError as exc:
+            scene.note(str(exc))
+
+
+@dataclass(frozen=True, slots=True)
+class IsolatedRestart(Fault):
+    """A node is killed and started while it can reach nobody: it must not take writes."""
+
+    name: ClassVar[str] = "isolated-restart"
+    who: str = "node-1"
+    for_s: float | None = 0.0
+
+    def lacks(self, target: Target) -> str | None:
+        return target.lacks(Power.CUT)
+
+    def inject(self, scene: Scene) -> Undo:
+        target, node = scene.target, scene.who(self.who)
+        others = [each for each in (*target.nodes, *target.sentinels) if each != node]
+        scene.tell("reaches nobody, is killed and started", node)
+        target.cut([node], [*others, *scene.group(("services",))])
+        target.kill(node)
+        known = len(target.log(node))
+        target.start_node(node)
+        writes, end_s = 0, time.monotonic() + WATCHED_S
+        while time.monotonic() < end_s:
+            writes += _takes_a_write(scene, node)
+            scene.hold(0.1)
+        words = [line for line in target.log(node)[known:].splitlines() if "boot waits" in line]
+        scene.measure("writes_taken", writes)
+        scene.measure("silent", 0 if words else 1)
+        if words:
+            scene.note(words[-1], node)
+        target.mend()
+        return nothing_to_heal
+
+
+def _takes_a_write(scene: Scene, node: str) -> int:
+    try:
+        return int(bool(scene.target.command(node, "SET", "guarita-probe", 1, timeout_s=0.5)))
+    except TopologyError:
+        return 0
+
+
+NEED_CUTS = (Isolate, LossyNetwork, IsolatedRestart)

@@ -1,0 +1,143 @@
+"""The nodes of a local drill: what it adds to a local installation, and what it asks them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+import yaml
+
+from guarita.drill.history import Role, Sample
+from guarita.drill.targets.base import Shape
+from guarita.drill.targets.network import Network
+from guarita.drill.targets.slow import slow_server
+from guarita.errors import TopologyError
+from guarita.topology.local import LocalSentinel, Node
+from guarita.topology.local.sentinel import PRIMARY_NAME
+
+READY_S = 90.0
+BASE_PORT = 7000
+DISK = "24m"
+ROLES = ("service", "agent", "sentinel", "replica")
+
+
+class DrillSentinel(LocalSentinel):
+    """The local installation, each node where the drill's network puts it."""
+
+    def __init__(self, directory: Path, shape: Shape, network: Network | None) -> None:
+        super().__init__(
+            directory,
+            server=slow_server(directory, shape),
+            base_port=BASE_PORT if network else None,
+            agents=shape.agents,
+            durability=shape.durability,
+            password="of the data nodes",  # noqa: S106 - of servers that end with the drill
+            sentinel_password="of the Sentinels",  # noqa: S106
+        )
+        self.sentinel_nodes = shape.sentinels  # type: ignore[misc]  # of this one alone
+        self._shape = shape
+        self._network = network
+        if network:
+            self.hosts = network.addresses  # type: ignore[misc]
+
+    def enter(self, node: Node) -> list[str]:
+        return self._network.enter(node.name) if self._network else []
+
+    def make_directory(self, node: Node) -> None:
+        super().make_directory(node)
+        if self._shape.small_disk and node.kind == "data":
+            size = ("-o", f"size={DISK}")
+            mounting = ["mount", "-t", "tmpfs", *size, "drill", str(node.directory)]
+            ended = subprocess.run(mounting, capture_output=True, text=True, check=False)  # noqa: S603
+            if ended.returncode != 0:
+                raise TopologyError(f"no small disk could be made: {ended.stderr.strip()}")
+
+    def take_out(self, removed: Sequence[Node]) -> None:
+        """Make the installation one that never had these Sentinels."""
+        gone = {node.name for node in removed}
+        with self.file.changing():
+            state = self.file.read()
+            numbers = state.ports if state else {}
+            kept = {name: port for name, port in numbers.items() if name.split(".")[0] not in gone}
+            self.file.note(ports=kept)
+        self.sentinel_nodes -= len(removed)  # type: ignore[misc]
+
+    def configure_without(self, node: Node, removed: Sequence[Node]) -> None:
+        """Take Sentinels out of the configuration of a node's agent."""
+        settings = yaml.safe_load(node.config.read_text())
+        gone = {str(each) for each in removed}
+        of_sentinels = settings["store"]["sentinel"]
+        of_sentinels["nodes"] = [each for each in of_sentinels["nodes"] if each not in gone]
+        node.config.write_text(yaml.safe_dump(settings))
+
+    def _agent_settings(self, node: Node) -> dict[str, Any]:
+        settings = super()._agent_settings(node)
+        if self._shape.users:
+            users = {role: {"password": password_of(role)} for role in ROLES}
+            settings["node"]["users"] = users
+        return settings
+
+    def client(self, node: Node, *, timeout_s: float = 1.0) -> redis.Redis:
+        client = super().client(node, timeout_s=timeout_s)
+        if self._shape.users and node.kind == "data":
+            client.connection_pool.connection_kwargs |= {
+                "username": "guarita-agent",
+                "password": password_of("agent"),
+            }
+        return client
+
+
+def password_of(role: str) -> str:
+    """Of an ACL user of servers that end with the drill."""
+    return f"the {role} of a drill"
+
+
+@contextmanager
+def heard(sentinel: DrillSentinel, event: str) -> Iterator[Callable[[], bool]]:
+    """Whether a Sentinel has told this event, listened to from before it begins."""
+    with ExitStack() as stack:
+        subscriptions = []
+        for node in sentinel.sentinels:
+            client = stack.enter_context(sentinel.client(node))
+            subscription = stack.enter_context(client.pubsub())
+            subscription.psubscribe("*")
+            subscription.get_message(timeout=1)  # subscribed
+            subscriptions.append(subscription)
+
+        def has_told() -> bool:
+            told = [each.get_message(timeout=0) for each in subscriptions]
+            return any(message is not None and message["channel"] == event for message in told)
+
+        yield has_told
+
+
+def sample_of(
+    client: redis.Redis, node: Node, names: dict[tuple[str, int], str], at_us: int
+) -> Sample:
+    """Ask one node now."""
+    try:
+        if node.kind == "sentinel":
+            named: Any = client.sentinel_get_master_addr_by_name(PRIMARY_NAME)
+            who = names.get((named[0], int(named[1]))) if named else None
+            return Sample(at_us, node.name, Role.SENTINEL, names=who)
+        info = client.info("replication")
+    except redis.BusyLoadingError:
+        return Sample(at_us, node.name, Role.LOADING)
+    except (redis.RedisError, OSError):
+        return Sample(at_us, node.name, Role.SILENT)
+    offset = int(info["master_repl_offset"])
+    if info["role"] == "master":
+        good = int(info.get("min_slaves_good_slaves", 1))
+        return Sample(at_us, node.name, Role.PRIMARY, writable=good > 0, offset=offset)
+    return Sample(
+        at_us,
+        node.name,
+        Role.REPLICA,
+        names=names.get((info["master_host"], int(info["master_port"]))),
+        linked=info["master_link_status"] == "up",
+        offset=offset,
+    )
