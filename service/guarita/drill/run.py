@@ -229,8 +229,9 @@ class _Drill:
             self._say(f"fault: {fault.name}")
             try:
                 undo = fault.inject(self._scene)
-            except TopologyError as exc:
+            except TopologyError as exc:  # half done: it counts as no fault at all
                 self._scene.note(f"the fault failed: {exc}")
+                self._target.restore()
                 continue
             try:
                 if fault.for_s is None:

@@ -82,6 +82,9 @@ class Target(Protocol):
     def end(self) -> None:
         """End everything that was started."""
 
+    def restore(self) -> None:
+        """Take away whatever was done to it: links pass, and every node runs."""
+
     def lacks(self, power: Power) -> str | None:
         """Why it cannot do this here, in words; None where it can."""
 

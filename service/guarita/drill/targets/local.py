@@ -53,6 +53,10 @@ class LocalTarget:
         self.sentinel.up(timeout_s=READY_S)
         self.services.start(self.store_settings(), self._ways())
 
+    def restore(self) -> None:
+        self.mend()
+        self.sentinel.launch(timeout_s=READY_S)
+
     def end(self) -> None:
         self.services.kill_all()
         self.sentinel.kill_all()

@@ -21,7 +21,10 @@ _APART = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount", "--m
 _GATE = "10.77.255.254"
 _OWN = Path("/proc/self/ns/net")
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+# An earlier network of this process may have left it.
 _TABLE = """
+table inet drill
+delete table inet drill
 table inet drill {
     chain cuts {
         type filter hook forward priority 0
@@ -57,7 +60,7 @@ class Network:
         self._holders: dict[str, subprocess.Popen[bytes]] = {}
         self._late: set[str] = set()
         _run("ip", "link", "set", "lo", "up")
-        _run("ip", "address", "add", f"{_GATE}/32", "dev", "lo")
+        _run("ip", "address", "replace", f"{_GATE}/32", "dev", "lo")
         _FORWARD.write_text("1")
         _run("nft", "-f", "-", text=_TABLE)
         for name in addresses:
@@ -122,9 +125,10 @@ class Network:
         self._late.clear()
 
     def close(self) -> None:
-        for each in self._holders.values():
-            each.kill()
-            each.wait()
+        for name, holder in self._holders.items():
+            _run("ip", "link", "delete", _link(name))
+            holder.kill()
+            holder.wait()
         self._holders.clear()
 
     def _set_of(self, names: Iterable[str]) -> str:
