@@ -20,8 +20,8 @@ def test_a_kept_history_is_judged_as_ever(path: Path) -> None:
     verdict, _, kind = path.stem.partition("-")
     judgement = check(read(path))
     assert judgement.verdict == verdict
-    found = {each.kind.replace(" ", "-").replace(",", "") for each in judgement.anomalies}
-    assert not kind or any(kind.startswith(each) for each in found)
+    if judgement.anomalies:
+        assert any(kind.startswith(each.kind.replace(" ", "-")) for each in judgement.anomalies)
 
 
 def test_histories_are_kept() -> None:
