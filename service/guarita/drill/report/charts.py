@@ -27,7 +27,8 @@ def timeline(history: History, judgement: Judgement) -> str:
     shade = _shade(judgement, end_us)
     rows = [
         _row("", _marks(history.events, end_us)),
-        _row("answers a second", _plot(_rates(bins, end_us), shade, _rate_scale(bins))),
+        _row("phase", _phases(judgement, end_us)),
+        _row("answers/s", _plot(_rates(bins, end_us), shade, _rate_scale(bins))),
         _row("latency", _plot(_latencies(bins, end_us), shade, _latency_scale(bins))),
         *_strips(history, end_us),
         _row("", _axis(end_us)),
@@ -36,8 +37,8 @@ def timeline(history: History, judgement: Judgement) -> str:
 
 
 def numbered(events: Iterable[Event]) -> list[Event]:
-    """What has a number above the plots: faults, heals and notes, in order."""
-    shown = (EventKind.FAULT, EventKind.HEAL, EventKind.NOTE, EventKind.ROLE)
+    """What has a number above the plots, in order; roles have strips of their own."""
+    shown = (EventKind.FAULT, EventKind.HEAL, EventKind.NOTE)
     return sorted((e for e in events if e.kind in shown), key=lambda event: event.at_us)
 
 
@@ -184,6 +185,19 @@ def _piece(segment: Segment, colours: dict[str, int], end_us: int) -> str:
     return (
         f'<i class="{kind}" style="left:{left:.3f}%;width:{wide:.3f}%" title="{title}">{text}</i>'
     )
+
+
+def _phases(judgement: Judgement, end_us: int) -> str:
+    """Who asked: the load, or the last look at every ticket."""
+    spans = judgement.spans
+    moments = ((0, "load"), (spans.drain_us, "drain"), (spans.look_us, "last look"))
+    ends = (*(at_us for at_us, _ in moments[1:]), end_us)
+    segments = [
+        Segment(at_us, to_us, "phase", words)
+        for (at_us, words), to_us in zip(moments, ends, strict=True)
+    ]
+    pieces = "".join(_piece(each, {}, end_us) for each in segments)
+    return f'<div class="track strip">{pieces}</div>'
 
 
 def _marks(events: Iterable[Event], end_us: int) -> str:

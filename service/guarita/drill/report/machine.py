@@ -61,7 +61,7 @@ def as_junit(results: Sequence[Result]) -> str:
             suite,
             "testcase",
             classname=f"drill.{header.target}",
-            name=name,
+            name=_clean(name),
             time=f"{judgement.spans.end_us / 1_000_000:.3f}",
         )
         if not result.is_good:

@@ -7,7 +7,7 @@ from html import escape
 from importlib.resources import files
 from itertools import groupby
 
-from guarita.drill.check import Anomaly, Judgement, Verdict
+from guarita.drill.check import Anomaly, AnomalyKind, Judgement, Verdict
 from guarita.drill.history import Event, EventKind, History, Operation
 from guarita.drill.report.charts import numbered, timeline
 from guarita.drill.report.series import latencies_of
@@ -75,7 +75,7 @@ def _reasons(title: str, reasons: Sequence[str]) -> str:
 
 def _events(events: Iterable[Event]) -> str:
     numbers = {id(each): number for number, each in enumerate(numbered(events), 1)}
-    shown = [e for e in events if id(e) in numbers or e.kind is EventKind.HEALTH]
+    shown = [e for e in events if e.kind is not EventKind.PHASE]
     rows = [
         (
             str(numbers.get(id(each), "")),
@@ -92,7 +92,8 @@ def _events(events: Iterable[Event]) -> str:
 def _anomalies(judgement: Judgement) -> str:
     if not judgement.anomalies:
         return ""
-    by_kind = sorted(judgement.anomalies, key=lambda anomaly: anomaly.kind)
+    order = list(AnomalyKind)
+    by_kind = sorted(judgement.anomalies, key=lambda anomaly: order.index(anomaly.kind))
     parts = ["<h2>Anomalies</h2>"]
     for kind, group in groupby(by_kind, key=lambda anomaly: anomaly.kind):
         found = list(group)
@@ -132,9 +133,9 @@ def _operations(operations: Sequence[Operation]) -> str:
             + f'<td class="number">{"no end" if each.ended_us is None else seconds(each.ended_us)}'
             + f'</td><td>{escape(each.client)}</td><td class="bars">{bar}</td></tr>'
         )
-    names = ("operation", "asked", "attempt", "answer", "from", "to", "client", "")
+    names = ("no.", "asked", "attempt", "answer", "from", "to", "client", "")
     head = "".join(f"<th>{name}</th>" for name in names)
-    return f'<div class="wide"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+    return f'<div class="wide"><table class="operations"><tr>{head}</tr>{"".join(rows)}</table></div>'
 
 
 def _latencies(history: History, judgement: Judgement) -> str:
@@ -148,8 +149,8 @@ def _latencies(history: History, judgement: Judgement) -> str:
         )
         for each in latencies_of(history.operations, judgement.spans)
     ]
-    names = ("request", "fault", "asked", "failed", "median ms", "99 % ms", "slowest ms")
-    return "<h2>Requests</h2>" + _table(names, rows, numbers=range(2, 7))
+    names = ("request", "fault", "asked", "failed", "median", "99 %", "slowest")
+    return "<h2>Requests, latencies in ms</h2>" + _table(names, rows, numbers=range(2, 7))
 
 
 def _measured(history: History) -> str:
