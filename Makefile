@@ -3,13 +3,15 @@ STORE ?= sentinel
 RUN_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+DRILL_ARGS ?=
+DRILL_ALL_ARGS ?= --all --repeat 3
 AGENTS_ARGS ?= --repeat 20 --durability balanced
 RIVALS_ARGS ?= --rounds 30 --tickets 100000 --durability balanced
 BIN := .venv/bin
 SCRIPTS := deploy/scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python run test bench rivals agents lint types format lock clean model model-short
+.PHONY: help setup python run test bench drill drill-all rivals agents lint types format lock clean model model-short
 
 help: ## Print these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1@/p' Makefile | awk -F@ '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -28,6 +30,12 @@ test: setup ## Run every test that this machine can run; PYTEST_ARGS='-k name' c
 
 bench: python ## Measure Guarita beside its peers (needs wrk, Node and Go) and write docs/performance.md
 	@$(SCRIPTS)/setup_redis.sh && $(BIN)/python -m bench $(BENCH_ARGS)
+
+drill: python ## Break a local installation in ten short ways and judge it, with two negative controls
+	@$(SCRIPTS)/setup_redis.sh && $(BIN)/guarita drill run --short $(DRILL_ARGS)
+
+drill-all: python ## Every drill that this machine can play, repeated; with either durability
+	@$(SCRIPTS)/setup_redis.sh && for each in balanced strict; do $(BIN)/guarita drill run $(DRILL_ALL_ARGS) --durability $$each || exit; done
 
 rivals: python ## Redeem 100000 tickets by three rivals each through 30 faults; needs Linux and root, or user namespaces
 	@$(BIN)/python -m tests.exactly_once $(RIVALS_ARGS)

@@ -83,14 +83,11 @@ def _fault(written: dict[str, Any], where: str, problems: list[str]) -> Fault | 
         )
         return None
     try:
-        fault: Fault = TypeAdapter(kind, config=_STRICT).validate_python(parameters or {})
+        fault: Fault = TypeAdapter(kind).validate_python(parameters or {})
     except ValidationError as exc:
         problems.extend(f"{where}, {name}: {each}" for each in _words(exc))
         return None
     return fault
-
-
-_STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
 def _words(error: ValidationError) -> list[str]:

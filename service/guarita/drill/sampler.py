@@ -52,10 +52,14 @@ class Sampler:
         """A line where a node says something else than before, its offset aside."""
         before = self._last.get(sample.node)
         self._last[sample.node] = sample
-        if before is None or replace(before, at_us=sample.at_us, offset=sample.offset) != sample:
+        if before is None or _words_at(before, sample) != sample:
             self._writer.write(
                 Event(sample.at_us, EventKind.ROLE, words_of(sample), node=sample.node)
             )
+
+
+def _words_at(before: Sample, now: Sample) -> Sample:
+    return replace(before, at_us=now.at_us, offset=now.offset, replid=now.replid)
 
 
 def words_of(sample: Sample) -> str:

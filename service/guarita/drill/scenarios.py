@@ -9,6 +9,7 @@ from guarita.config import Durability
 from guarita.drill.faults.base import Fault
 from guarita.drill.faults.data import DamagedAof, FullDisk, RestartEmpty, RestartWithoutTail
 from guarita.drill.faults.links import Isolate, IsolatedRestart, LoseAnswers, LossyNetwork
+from guarita.drill.faults.passwords import PasswordChange
 from guarita.drill.faults.roles import (
     ForcedFailover,
     FullRestart,
@@ -54,6 +55,7 @@ class Scenario:
 
 
 _NOTHING_LOST = "nothing lost"
+_CLUSTER = Shape(topology="cluster", sentinels=0, agents=False)
 _FAST = Shape(durability=Durability.FAST)
 
 _ALL = (
@@ -224,6 +226,21 @@ _ALL = (
         reported_as="bitnami/charts#12598; CloudPirates#781",
     ),
     Scenario(
+        "D16",
+        "the password of the data nodes is changed",
+        "no request fails",
+        (PasswordChange(),),
+        fresh=True,
+        reported_as="bitnami/charts#24547",
+    ),
+    Scenario(
+        "D17",
+        "the certificates are changed",
+        "no request fails",
+        not_here="the nodes of a local installation speak no TLS",
+        reported_as="redis#12028; OT#838",
+    ),
+    Scenario(
         "D18",
         "kill -9 the primary where the default user is off and each role has the least rights",
         "the failover works",
@@ -281,6 +298,26 @@ _ALL = (
         reported_as="bitnami/charts#10081",
     ),
     Scenario(
+        "D22a",
+        "Cluster: kill -9 a primary, started at once with its data",
+        "nothing lost",
+        (Kill(),),
+        failed=None,
+        durabilities=_BALANCED,
+        shape=_CLUSTER,
+        reported_as="OT#1722; redis#15136",
+    ),
+    Scenario(
+        "D22b",
+        "Cluster: all nodes are killed and started",
+        "nothing lost",
+        (KillSeveral(who=("nodes",), for_s=2.0),),
+        failed=None,
+        durabilities=_BALANCED,
+        shape=_CLUSTER,
+        reported_as="OT#1722; redis#15136",
+    ),
+    Scenario(
         "D23a",
         "the primary's disk is full",
         "nothing lost",
@@ -323,6 +360,13 @@ _ALL = (
         (LoseAnswers(),),
         failed=None,
         reported_as="redis-py#3554",
+    ),
+    Scenario(
+        "D27",
+        "a region is cut off",
+        "its tickets get 503, new ones are made elsewhere, nothing double",
+        not_here="a local installation is one region",
+        reported_as="keycloak-redis-cache#55",
     ),
     Scenario(
         "D28",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from guarita.drill.faults.base import Fault
 from guarita.drill.faults.data import DamagedAof, FullDisk, RestartEmpty, RestartWithoutTail
 from guarita.drill.faults.links import Isolate, IsolatedRestart, LoseAnswers, LossyNetwork
+from guarita.drill.faults.passwords import PasswordChange
 from guarita.drill.faults.roles import (
     ForcedFailover,
     FullRestart,
@@ -45,6 +46,7 @@ _ALL: tuple[type[Fault], ...] = (
     ScaleSentinels,
     RollingRestart,
     FullRestart,
+    PasswordChange,
 )
 
 FAULTS: dict[str, type[Fault]] = {each.name: each for each in _ALL}

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from pydantic import ConfigDict
+
 from guarita.drill.clock import Clock
 from guarita.drill.history import Event, EventKind, Measured
 from guarita.drill.lines import Writer
@@ -107,6 +109,8 @@ def _is_so(done: Callable[[], bool]) -> bool:
 
 class Fault(ABC):
     """A fault with its parameters as fields. `inject` does it and returns what heals it."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     name: ClassVar[str]
     for_s: float | None

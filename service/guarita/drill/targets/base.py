@@ -149,6 +149,9 @@ class Target(Protocol):
     def drop_sentinels(self, count: int) -> None:
         """Make it an installation that never had the last ones, and return when it is well."""
 
+    def change_password(self, password: str) -> None:
+        """What agents and services read from now on; the servers know it already."""
+
     def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> None: ...
 
     def slow(

@@ -17,7 +17,14 @@ from guarita import __version__
 from guarita.drill.history import Sample
 from guarita.drill.targets.base import Power, Shape, Terms
 from guarita.drill.targets.network import Network
-from guarita.drill.targets.nodes import READY_S, DrillSentinel, heard, sample_of
+from guarita.drill.targets.nodes import (
+    READY_S,
+    DrillCluster,
+    DrillSentinel,
+    heard,
+    password_of,
+    sample_of,
+)
 from guarita.drill.targets.services import Services
 from guarita.drill.workload.load import Place
 from guarita.errors import TopologyError
@@ -44,22 +51,26 @@ class LocalTarget:
         self._directory = directory.absolute()
         self._without_network = without_network
         self._network = Network(_addresses(shape)) if without_network is None else None
-        self.sentinel = DrillSentinel(self._directory, shape, self._network)
+        self.installation: DrillSentinel | DrillCluster = (
+            DrillCluster(self._directory, self._network)
+            if shape.topology == "cluster"
+            else DrillSentinel(self._directory, shape, self._network)
+        )
         self.services = Services(self._directory, self._places(), breakage=shape.breakage)
 
     # Start and end
 
     def start(self) -> None:
-        self.sentinel.up(timeout_s=READY_S)
+        self.installation.up(timeout_s=READY_S)
         self.services.start(self.store_settings(), self._ways())
 
     def restore(self) -> None:
         self.mend()
-        self.sentinel.launch(timeout_s=READY_S)
+        self.installation.launch(timeout_s=READY_S)
 
     def end(self) -> None:
         self.services.kill_all()
-        self.sentinel.kill_all()
+        self.installation.kill_all()
         if self._network:
             self._network.close()
 
@@ -87,17 +98,17 @@ class LocalTarget:
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        return tuple(each.name for each in self.sentinel.nodes)
+        return tuple(each.name for each in self.installation.nodes)
 
     @property
     def sentinels(self) -> tuple[str, ...]:
-        return tuple(each.name for each in self.sentinel.sentinels)
+        return tuple(each.name for each in self.installation.sentinels)
 
     def primary(self) -> str:
-        return self.sentinel.primary().name
+        return self.installation.primary().name
 
     def replicas(self) -> tuple[str, ...]:
-        return tuple(each.name for each in self.sentinel.replicas())
+        return tuple(each.name for each in self.installation.replicas())
 
     def address(self, name: str) -> tuple[str, int]:
         return self._node(name).address
@@ -109,13 +120,13 @@ class LocalTarget:
     # How it is
 
     def obstacle(self) -> str | None:
-        return self.sentinel.obstacle()
+        return self.installation.obstacle()
 
     def wait_settled(self) -> None:
         """One that voted for a failover that was given up does not try another for twice the
         failover-timeout; one that switched may at once."""
-        self.sentinel.wait_ready(READY_S)
-        for node in self.sentinel.sentinels:
+        self.installation.wait_ready(READY_S)
+        for node in self.installation.sentinels:
             _, _, since_switch = node.log.read_text(errors="replace").rpartition("+switch-master")
             if told := _HELD_BACK.findall(since_switch):
                 until = datetime.strptime(told[-1], "%b %d %H:%M:%S %Y")  # noqa: DTZ007
@@ -124,17 +135,18 @@ class LocalTarget:
 
     def watcher(self, name: str) -> Callable[[int], Sample]:
         node = self._node(name)
-        client = self.sentinel.client(node, timeout_s=SAMPLE_S)
+        client = self.installation.client(node, timeout_s=SAMPLE_S)
         names = {
-            each.address: each.name for each in (*self.sentinel.nodes, *self.sentinel.sentinels)
+            each.address: each.name
+            for each in (*self.installation.nodes, *self.installation.sentinels)
         }
         return lambda at_us: sample_of(client, node, names, at_us)
 
     def condition(self, name: str) -> Condition:
-        return self.sentinel.condition(self._node(name))
+        return self.installation.condition(self._node(name))
 
     def hear(self, event: str) -> AbstractContextManager[Callable[[], bool]]:
-        return heard(self.sentinel, event)
+        return heard(self.installation, event)
 
     def log(self, name: str) -> str:
         return self._node(name).log.read_text(errors="replace")
@@ -143,7 +155,7 @@ class LocalTarget:
 
     def command(self, name: str, *words: str | int, timeout_s: float = 1.0) -> Any:
         try:
-            with self.sentinel.client(self._node(name), timeout_s=timeout_s) as client:
+            with self.installation.client(self._node(name), timeout_s=timeout_s) as client:
                 return client.execute_command(*words)
         except (redis.RedisError, OSError) as exc:
             raise TopologyError(f"{name} did not do {words[0]}: {exc}") from exc
@@ -151,31 +163,31 @@ class LocalTarget:
     def kill(self, name: str, *, server_only: bool = False) -> None:
         node = self._node(name)
         if not server_only:
-            self.sentinel.kill(node)
+            self.installation.kill(node)
             return
-        self.sentinel.kill_server(node)
+        self.installation.kill_server(node)
         if not self.shape.agents:  # as a supervisor would: its agent does, where it has one
-            self.sentinel.start(node)
+            self.installation.start(node)
 
     def pause(self, name: str, *, server_only: bool = False) -> None:
-        pause = self.sentinel.pause_server if server_only else self.sentinel.pause
+        pause = self.installation.pause_server if server_only else self.installation.pause
         pause(self._node(name))
 
     def resume(self, name: str, *, server_only: bool = False) -> None:
-        resume = self.sentinel.resume_server if server_only else self.sentinel.resume
+        resume = self.installation.resume_server if server_only else self.installation.resume
         resume(self._node(name))
 
     def terminate(self, name: str, *, within_s: float = 40.0) -> float:
         node, began_s = self._node(name), time.monotonic()
-        self.sentinel.terminate(node)
+        self.installation.terminate(node)
         if not wait_until(
-            lambda: self.sentinel.condition(node) is Condition.DEAD, timeout_s=within_s
+            lambda: self.installation.condition(node) is Condition.DEAD, timeout_s=within_s
         ):
             raise TopologyError(f"{name} was not gone {within_s:g} s after SIGTERM")
         return time.monotonic() - began_s
 
     def start_node(self, name: str) -> None:
-        self.sentinel.start(self._node(name))
+        self.installation.start(self._node(name))
 
     def directory(self, name: str) -> Path:
         return self._node(name).directory
@@ -193,15 +205,22 @@ class LocalTarget:
             self._network.lose(some, others, loss_percent)
 
     def drop_sentinels(self, count: int) -> None:
-        removed = self.sentinel.sentinels[-count:]
+        if isinstance(self.installation, DrillCluster):
+            raise TopologyError("a Cluster has no Sentinels")
+        removed = self.installation.sentinels[-count:]
         for node in removed:
-            self.sentinel.kill(node)
-        self.sentinel.take_out(removed)
-        for node in (*self.sentinel.sentinels, *self.sentinel.nodes):
-            self.sentinel.configure_without(node, removed)
+            self.installation.kill(node)
+        self.installation.take_out(removed)
+        for node in (*self.installation.sentinels, *self.installation.nodes):
+            self.installation.configure_without(node, removed)
             self.terminate(node.name)
-            self.sentinel.start(node)
-            self.sentinel.wait_ready(READY_S)
+            self.installation.start(node)
+            self.installation.wait_ready(READY_S)
+
+    def change_password(self, password: str) -> None:
+        if isinstance(self.installation, DrillCluster):
+            raise TopologyError("its services have their password in their configuration")
+        self.installation.change_password(password)
 
     def mend(self) -> None:
         if self._network:
@@ -211,21 +230,28 @@ class LocalTarget:
 
     def store_settings(self) -> dict[str, Any]:
         """How a service reaches the nodes."""
-        sentinel = self.sentinel
+        installation = self.installation
+        nodes = [str(each) for each in installation.nodes]
+        common = {"topology": self.shape.topology, "durability": str(self.shape.durability)}
+        if isinstance(installation, DrillCluster):
+            return {
+                **common,
+                "cluster": {"nodes": nodes},
+                "data": {"password": installation.password},
+            }
         return {
-            "topology": self.shape.topology,
-            "durability": str(self.shape.durability),
-            "data_nodes": [str(each) for each in sentinel.nodes],
-            "data": {"password": sentinel.password},
+            **common,
+            "data_nodes": nodes,
+            "data": _service_user(self.shape) or {"password_file": str(installation.password_file)},
             "sentinel": {
                 "primary_name": PRIMARY_NAME,
-                "nodes": [str(each) for each in sentinel.sentinels],
-                "password": sentinel.sentinel_password,
+                "nodes": [str(each) for each in installation.sentinels],
+                "password": installation.sentinel_password,
             },
         }
 
     def _node(self, name: str) -> Node:
-        for node in (*self.sentinel.nodes, *self.sentinel.sentinels):
+        for node in (*self.installation.nodes, *self.installation.sentinels):
             if node.name == name:
                 return node
         raise TopologyError(f"there is no node {name} here")
@@ -243,7 +269,15 @@ class LocalTarget:
         return {each.name: self._network.enter(each.name) for each in self.places}
 
 
+def _service_user(shape: Shape) -> dict[str, Any]:
+    """As whom a service signs in, where the default user is off."""
+    if not shape.users:
+        return {}
+    return {"username": "guarita-service", "password": password_of("service")}
+
+
 def _addresses(shape: Shape) -> dict[str, str]:
-    nodes = {f"node-{n}": f"10.77.0.{n}" for n in (1, 2, 3)}
+    count = 6 if shape.topology == "cluster" else 3
+    nodes = {f"node-{n + 1}": f"10.77.0.{n + 1}" for n in range(count)}
     sentinels = {f"sentinel-{n + 1}": f"10.77.0.{11 + n}" for n in range(shape.sentinels)}
     return nodes | sentinels | {f"service-{n}": f"10.77.1.{n}" for n in (1, 2)}

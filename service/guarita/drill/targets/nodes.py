@@ -16,13 +16,32 @@ from guarita.drill.targets.base import Shape
 from guarita.drill.targets.network import Network
 from guarita.drill.targets.slow import slow_server
 from guarita.errors import TopologyError
-from guarita.topology.local import LocalSentinel, Node
+from guarita.topology.local import Installation, LocalCluster, LocalSentinel, Node
 from guarita.topology.local.sentinel import PRIMARY_NAME
 
 READY_S = 90.0
 BASE_PORT = 7000
 DISK = "24m"
+PASSWORD = "of a drill"  # noqa: S105 - of servers that end with it
 ROLES = ("service", "agent", "sentinel", "replica")
+
+
+class DrillCluster(LocalCluster):
+    """The local Cluster, each node where the drill's network puts it."""
+
+    def __init__(self, directory: Path, network: Network | None) -> None:
+        base_port = BASE_PORT if network else None
+        super().__init__(directory, base_port=base_port, password=PASSWORD)
+        self._network = network
+        if network:
+            self.hosts = network.addresses  # type: ignore[misc]  # of this one alone
+
+    def enter(self, node: Node) -> list[str]:
+        return self._network.enter(node.name) if self._network else []
+
+    def replicas(self) -> tuple[Node, ...]:
+        primaries = self.primaries()
+        return tuple(node for node in self.nodes if node not in primaries)
 
 
 class DrillSentinel(LocalSentinel):
@@ -35,12 +54,14 @@ class DrillSentinel(LocalSentinel):
             base_port=BASE_PORT if network else None,
             agents=shape.agents,
             durability=shape.durability,
-            password="of the data nodes",  # noqa: S106 - of servers that end with the drill
-            sentinel_password="of the Sentinels",  # noqa: S106
+            password=PASSWORD,
+            sentinel_password=f"{PASSWORD} no more",
         )
         self.sentinel_nodes = shape.sentinels  # type: ignore[misc]  # of this one alone
         self._shape = shape
         self._network = network
+        self.password_file = directory / "password"
+        self.change_password(PASSWORD)
         if network:
             self.hosts = network.addresses  # type: ignore[misc]
 
@@ -55,6 +76,15 @@ class DrillSentinel(LocalSentinel):
             ended = subprocess.run(mounting, capture_output=True, text=True, check=False)  # noqa: S603
             if ended.returncode != 0:
                 raise TopologyError(f"no small disk could be made: {ended.stderr.strip()}")
+
+    def change_password(self, password: str) -> None:
+        """What agents and services read from now on, and what this object signs in with."""
+        self.password_file.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.password_file.with_suffix(".draft")
+        draft.touch(mode=0o600)
+        draft.write_text(password + "\n")
+        draft.replace(self.password_file)
+        self.password = password
 
     def take_out(self, removed: Sequence[Node]) -> None:
         """Make the installation one that never had these Sentinels."""
@@ -76,6 +106,7 @@ class DrillSentinel(LocalSentinel):
 
     def _agent_settings(self, node: Node) -> dict[str, Any]:
         settings = super()._agent_settings(node)
+        settings["store"]["data"] = {"password_file": str(self.password_file)}
         if self._shape.users:
             users = {role: {"password": password_of(role)} for role in ROLES}
             settings["node"]["users"] = users
@@ -97,12 +128,12 @@ def password_of(role: str) -> str:
 
 
 @contextmanager
-def heard(sentinel: DrillSentinel, event: str) -> Iterator[Callable[[], bool]]:
+def heard(installation: Installation, event: str) -> Iterator[Callable[[], bool]]:
     """Whether a Sentinel has told this event, listened to from before it begins."""
     with ExitStack() as stack:
         subscriptions = []
-        for node in sentinel.sentinels:
-            client = stack.enter_context(sentinel.client(node))
+        for node in installation.sentinels:
+            client = stack.enter_context(installation.client(node))
             subscription = stack.enter_context(client.pubsub())
             subscription.psubscribe("*")
             subscription.get_message(timeout=1)  # subscribed
@@ -129,10 +160,12 @@ def sample_of(
         return Sample(at_us, node.name, Role.LOADING)
     except (redis.RedisError, OSError):
         return Sample(at_us, node.name, Role.SILENT)
-    offset = int(info["master_repl_offset"])
+    offset, replid = int(info["master_repl_offset"]), str(info["master_replid"])
     if info["role"] == "master":
         good = int(info.get("min_slaves_good_slaves", 1))
-        return Sample(at_us, node.name, Role.PRIMARY, writable=good > 0, offset=offset)
+        return Sample(
+            at_us, node.name, Role.PRIMARY, writable=good > 0, offset=offset, replid=replid
+        )
     return Sample(
         at_us,
         node.name,
@@ -140,4 +173,5 @@ def sample_of(
         names=names.get((info["master_host"], int(info["master_port"]))),
         linked=info["master_link_status"] == "up",
         offset=offset,
+        replid=replid,
     )

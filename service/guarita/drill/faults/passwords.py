@@ -1,0 +1,39 @@
+"""Faults that are no faults but upkeep, which callers must not notice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from guarita.drill.faults.base import Fault, Scene, Undo
+
+PRIMARY_NAME = "guarita"
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordChange(Fault):
+    """The data nodes get a new password beside the old one, all move to it, and the old one ends."""
+
+    name: ClassVar[str] = "password-change"
+    password: str = "of a drill, the second"  # noqa: S105 - of servers that end with it
+    for_s: float | None = 3.0
+
+    def inject(self, scene: Scene) -> Undo:
+        target = scene.target
+        scene.tell("the new password is added, and everybody told it")
+        for node in target.nodes:
+            target.command(node, "ACL", "SETUSER", "default", f">{self.password}")
+        for node in target.nodes:
+            target.command(node, "CONFIG", "SET", "masterauth", self.password)
+        for sentinel in target.sentinels:
+            words = ("SENTINEL", "SET", PRIMARY_NAME, "auth-pass", self.password)
+            target.command(sentinel, *words)
+        target.change_password(self.password)
+
+        def end_old() -> None:
+            scene.tell("the old password ends, and everybody is hung up on")
+            for node in target.nodes:
+                target.command(node, "CONFIG", "SET", "requirepass", self.password)
+                target.command(node, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+        return end_old
