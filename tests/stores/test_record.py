@@ -18,7 +18,7 @@ from .conftest import settings_for, started
 from .test_contract import create, eventually, redeem
 from .test_status_cost import Filler
 
-TICKETS = 50_000  # fills a table of 65536 as 200,000 fill one of 262144
+TICKETS = 200_000
 FIFTY_DAYS_S = 2**32 // 1000  # in milliseconds, four bytes
 MOST_BYTES = {"redis": 150, "valkey": 100}
 
