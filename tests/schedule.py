@@ -2,7 +2,8 @@
 
 A file stays on one worker, for the servers that its tests share. Where each test starts an
 installation of its own and waits for its failover, tests are handed out one by one. What takes long
-begins first, so that all workers end together.
+begins first, so that all workers end together. Where seconds are told, only two run at a time while
+there is anything else to do.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from pathlib import Path
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 TESTS = Path(__file__).parent
 ONE_BY_ONE = ("failover/", "browser/test_failover.py")
+TIMED = ("exactly_once/", "agents/", *ONE_BY_ONE)
+TIMED_AT_ONCE = 2
 LONG = (
-    "exactly_once/",
-    "agents/",
+    *TIMED,
     "cli/test_local.py",
-    *ONE_BY_ONE,
     "browser/",
     "node/test_agent.py",
     "doctor/",
@@ -45,5 +47,16 @@ def sort(items: list[pytest.Item]) -> None:
 class Schedule(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         """What stays together with this test; xdist names the hook so."""
-        file = nodeid.partition("::")[0]
-        return nodeid if file.removeprefix("tests/").startswith(ONE_BY_ONE) else file
+        return nodeid if _is_of(ONE_BY_ONE, nodeid) else nodeid.partition("::")[0]
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        """Give a worker what comes next; most workers leave what is timed for later."""
+        if int(node.gateway.id.removeprefix("gw")) >= TIMED_AT_ONCE:
+            scopes = (scope for scope in self.workqueue if not _is_of(TIMED, scope))
+            if (scope := next(scopes, None)) is not None:
+                self.workqueue.move_to_end(scope, last=False)
+        super()._assign_work_unit(node)
+
+
+def _is_of(places: tuple[str, ...], nodeid: str) -> bool:
+    return nodeid.removeprefix("tests/").startswith(places)

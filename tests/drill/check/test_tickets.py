@@ -156,6 +156,7 @@ def tickets(draw: st.DrawFn) -> list[Operation]:
                         refused(attempt, started, ended),
                         refused(attempt, started, ended, retries=1),
                         perhaps(attempt, started),
+                        asked(Kind.REDEEM, Answer.IN_DOUBT, started, ended, attempt),
                         live(attempt, started, ended),
                         denied(attempt, started, ended),
                         revoked(started, ended),
@@ -252,6 +253,12 @@ def test_a_contradiction_has_its_name(kind: AnomalyKind, operations: list[Operat
         [refused("b", 3, 5), refused("a", 3, 5), perhaps("c", 2)],
         [A, live("a", 5, 6), revoked(7, 8), denied("a", 9, 10), refused("a", 9, 10)],
         [A, perhaps_revoked(5), live("a", 6, 7), denied("a", 8, 9)],
+        [  # What is in doubt may have been applied long after its answer.
+            asked(Kind.REDEEM, Answer.IN_DOUBT, 1, 2, "a"),
+            refused("b", 600, 700),
+            admitted("a", 900, 901),
+            live("a", 1650, 1651),
+        ],
         [A, refused("a", 1500, 1501), denied("a", 1500, 1501)],
         [refused("a", 1500, 1501)],  # expired
         [admitted("a", 2, 3, "x"), admitted("a", 4, 5, "x")],

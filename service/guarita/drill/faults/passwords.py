@@ -12,7 +12,7 @@ PRIMARY_NAME = "guarita"
 
 @dataclass(frozen=True, slots=True)
 class PasswordChange(Fault):
-    """The data nodes get a new password beside the old one, all move to it, and the old one ends."""
+    """The data nodes get a new password beside the old one; all move to it; the old one ends."""
 
     name: ClassVar[str] = "password-change"
     password: str = "of a drill, the second"  # noqa: S105 - of servers that end with it

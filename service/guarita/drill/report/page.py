@@ -135,9 +135,8 @@ def _operations(operations: Sequence[Operation]) -> str:
         )
     names = ("no.", "asked", "attempt", "answer", "from", "to", "client", "")
     head = "".join(f"<th>{name}</th>" for name in names)
-    return (
-        f'<div class="wide"><table class="operations"><tr>{head}</tr>{"".join(rows)}</table></div>'
-    )
+    table = f'<table class="operations"><tr>{head}</tr>{"".join(rows)}</table>'
+    return f'<div class="wide">{table}</div>'
 
 
 def _latencies(history: History, judgement: Judgement) -> str:
