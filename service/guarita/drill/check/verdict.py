@@ -35,7 +35,7 @@ class Judgement:
     unmet: tuple[str, ...]  # why a verdict is unknown
     spans: Spans
     two_writable_s: float  # for how long two nodes said that they take writes
-    void: bool  # a negative control without an anomaly: the drill sees nothing
+    void: bool  # a negative control that lost and doubled nothing: the drill sees nothing
 
 
 def check(history: History) -> Judgement:
@@ -64,7 +64,7 @@ def check(history: History) -> Judgement:
         tuple(unmet),
         spans,
         two_writable_us(history.samples) / 1_000_000,
-        void=history.header.control is not None and not anomalies,
+        void=history.header.control is not None and not (figures.lost or figures.double),
     )
 
 
