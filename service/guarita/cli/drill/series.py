@@ -1,0 +1,146 @@
+"""Several drills one after another: told while they are played, and summed up."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from guarita.config import Durability
+from guarita.drill import report as reports
+from guarita.drill.report import Result
+from guarita.drill.report.words import headline
+from guarita.drill.run import Plan, Played, Runner, Status, status_of, why_not
+from guarita.drill.scenarios import Scenario
+from guarita.drill.targets.base import Shape
+from guarita.drill.targets.local import LocalTarget
+from guarita.errors import TopologyError
+
+NOT_RUN = 3
+EACH_S = 45.0  # a first guess of what a drill takes
+_ROW = "{:<9} {:>2}  {:<8} {:>8} {:>5} {:>6} {:>6} {:>8}  {}"
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Several drills after each other, told while they are played."""
+
+    out: Path
+    seed: int
+    target: str
+    without_network: str | None
+    rate: float
+    duration: float
+    repeat: int
+    durability: str
+    skips: bool  # what does not apply is told and left out, not an error
+    as_json: bool
+
+    def play(self, chosen: Sequence[Scenario]) -> int:
+        """Returns the status of the command."""
+        wanted = [each for each in chosen if self._applies(each)]
+        console = Console(stderr=True, highlight=False)
+        progress = Progress(console, len(wanted) * self.repeat)
+        plan = Plan(
+            self.rate,
+            self.seed,
+            Durability(self.durability),
+            self.out,
+            lead_s=self.duration / 2,
+            tail_s=self.duration / 2,
+        )
+        self.out.mkdir(parents=True, exist_ok=True)
+        results: list[Result] = []
+        runner = Runner(plan, self._make_target, progress.say)
+        if not self.as_json:
+            click.echo(_ROW.format(*_HEAD))
+        for played in runner.play([(each, n) for each in wanted for n in range(self.repeat)]):
+            progress.has_ended()
+            results.append(Result(played.history.header, played.judgement))
+            reports.write(played.directory, played.history, played.judgement)
+            self._write_summary(results)
+            click.echo(_line_of_json(played) if self.as_json else _row(played))
+        progress.close()
+        if not self.as_json:
+            click.echo(f"Reports: {self.out}")
+        return max((status_of(each) for each in results), key=_GRAVITY.index, default=NOT_RUN)
+
+    def _make_target(self, directory: Path, shape: Shape) -> LocalTarget:
+        return LocalTarget(directory, shape, without_network=self.without_network)
+
+    def _applies(self, scenario: Scenario) -> bool:
+        """Raises `TopologyError` where it was asked for by name and does not."""
+        reason = scenario.not_here or why_not(scenario, self.durability, self.without_network)
+        if reason and not self.skips:
+            raise TopologyError(f"{scenario.id} cannot be played here: {reason}")
+        if reason:
+            click.echo(f"{scenario.id} is left out: {reason}", err=True)
+        return not reason
+
+    def _write_summary(self, results: Sequence[Result]) -> None:
+        (self.out / "summary.md").write_text(reports.as_markdown(results), "utf-8")
+        (self.out / "summary.xml").write_text(reports.as_junit(results), "utf-8")
+
+
+_HEAD = ("scenario", "no", "verdict", "pause", "lost", "double", "failed", "requests", "")
+# The last one found decides.
+_GRAVITY = (Status.GOOD, Status.UNTOLD, Status.BAD)
+
+
+class Progress:
+    """What is done now and how long it may still take, on a terminal."""
+
+    def __init__(self, console: Console, drills: int) -> None:
+        self._status = console.status("") if console.is_terminal else None
+        self._left = drills
+        self._done = 0
+        self._began_s = time.monotonic()
+        if self._status:
+            self._status.start()
+
+    def say(self, words: str) -> None:
+        if self._status:
+            spent_s = time.monotonic() - self._began_s
+            each_s = spent_s / self._done if self._done else EACH_S
+            left_s = max(0.0, each_s * (self._done + self._left) - spent_s)
+            self._status.update(f"{words}; about {left_s / 60:.0f} min {left_s % 60:.0f} s left")
+
+    def has_ended(self) -> None:
+        self._left, self._done = self._left - 1, self._done + 1
+
+    def close(self) -> None:
+        if self._status:
+            self._status.stop()
+
+
+def _row(played: Played) -> str:
+    judgement, figures = played.judgement, played.judgement.figures
+    header = played.history.header
+    remark = "control: found out" if header.control else ""
+    if not Result(header, judgement).is_good:
+        remark = headline(header, judgement)
+    return _ROW.format(
+        played.scenario.id,
+        played.number + 1,
+        judgement.verdict,
+        f"{figures.pause_s:.2f} s",
+        figures.lost,
+        figures.double,
+        figures.failed,
+        figures.requests,
+        remark,
+    ).rstrip()
+
+
+def _line_of_json(played: Played) -> str:
+    result = Result(played.history.header, played.judgement)
+    told = json.loads(reports.as_json(result)) | {
+        "number": played.number + 1,
+        "directory": str(played.directory),
+    }
+    return json.dumps(told)
