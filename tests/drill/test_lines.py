@@ -34,9 +34,7 @@ def written(path: Path, history: History) -> Path:
 
 
 @given(histories())
-@settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 def test_what_is_written_is_read_back(tmp_path: Path, history: History) -> None:
     assert read(written(tmp_path / "history.jsonl", history)) == history
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from guarita.drill.check.anomaly import AnomalyKind
@@ -189,7 +189,7 @@ all_terms = st.builds(
 
 
 @given(tickets(), all_terms)
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_ticket_is_wrong_exactly_when_no_life_explains_it(
     operations: list[Operation], terms: Terms
 ) -> None:
@@ -204,7 +204,7 @@ def _words(each: Operation) -> str:
 
 
 @given(tickets(), all_terms, st.randoms())
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_order_of_the_lines_does_not_matter(
     operations: list[Operation], terms: Terms, random: st.DataObject
 ) -> None:

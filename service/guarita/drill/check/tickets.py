@@ -126,6 +126,8 @@ _Found = tuple[AnomalyKind, str, tuple[Operation, ...]]
 
 
 def _contradictions(told: Told, created: Operation, terms: Terms) -> Iterator[_Found]:
+    if _is_plain(told, created, terms):
+        return
     if told.admitted:
         winner = told.admitted[0].attempt
         if any(each.attempt != winner for each in told.admitted):
@@ -141,6 +143,20 @@ def _contradictions(told: Told, created: Operation, terms: Terms) -> Iterator[_F
                 return
             found = found or against
         yield from found
+
+
+def _is_plain(told: Told, created: Operation, terms: Terms) -> bool:
+    """Whether the one admission, at the moment it was asked for, explains all. It does for nearly
+    every ticket, and is told sooner than by looking for the best life."""
+    if len(told.admitted) != 1 or told.revokes or told.denied:
+        return False
+    winner, admitted_us = told.admitted[0].attempt, told.admitted[0].started_us
+    if admitted_us > created.started_us + terms.ticket_us:
+        return False
+    for each in told.refused:
+        if each.attempt == winner or _end(each) < admitted_us:
+            return False
+    return all(each.started_us <= admitted_us + terms.session_us for each in told.live)
 
 
 def _double(told: Told) -> Iterator[_Found]:
