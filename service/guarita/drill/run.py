@@ -99,7 +99,6 @@ class Runner:
         self._say = say
         self._target: Target | None = None
         self._installation = 0
-        self._is_spoiled = False
 
     def play(self, scenarios: list[tuple[Scenario, int]]) -> Iterator[Played]:
         """Yield each drill as it ends. Raises `TopologyError` where one cannot be played."""
@@ -107,11 +106,12 @@ class Runner:
             for index, (scenario, number) in enumerate(scenarios):
                 played = self._play_one(scenario, number, index)
                 if scenario.fresh or scenario.control or not played.is_good:
-                    self._is_spoiled = self._is_spoiled or not played.is_good
-                    self._end_target()
+                    self._end_target(keep=not played.is_good)
                 yield played
-        finally:
-            self._end_target()
+        except BaseException:
+            self._end_target(keep=True)
+            raise
+        self._end_target()
 
     def _target_for(self, scenario: Scenario) -> Target:
         shape = scenario.shape
@@ -127,15 +127,14 @@ class Runner:
             self._target.start()
         return self._target
 
-    def _end_target(self) -> None:
-        """Its files stay where a drill on it did not come out as it must."""
+    def _end_target(self, *, keep: bool = False) -> None:
+        """`keep` its files: a drill on it did not come out as it must."""
         if self._target is not None:
             self._target.end()
             self._target = None
-            if not self._is_spoiled:
+            if not keep:
                 directory = self._plan.out / f"installation-{self._installation}"
                 shutil.rmtree(directory, ignore_errors=True)
-        self._is_spoiled = False
 
     def _play_one(self, scenario: Scenario, number: int, index: int) -> Played:
         target = self._target_for(scenario)

@@ -37,8 +37,8 @@ def _bounds(tickets: Mapping[str, Sequence[Operation]], kind: Kind) -> tuple[lis
         for each in operations:
             if each.kind is not kind or each.outcome is Outcome.FAIL:
                 continue
-            if each.answer is Answer.REFUSED and not each.retries:
-                continue
+            # Also one that was refused in the end: a primary that was being replaced may have
+            # admitted and counted it, and the service asked the next one again.
             if earliest_us is None or each.started_us < earliest_us:
                 earliest_us = each.started_us
             if each.answer in (Answer.CREATED, Answer.ADMITTED) and each.ended_us is not None:

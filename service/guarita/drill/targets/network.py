@@ -149,7 +149,6 @@ class Network:
         _run("ip", "link", "add", here, "type", "veth", *peer)
         _run("ip", "link", "set", here, "up")
         _run("ip", "route", "add", f"{address}/32", "dev", here, "src", _GATE)
-        _run("ip", "neighbour", "flush", "dev", here)
         inside = self.enter(name)
         for words in (
             ("link", "set", "lo", "up"),
@@ -169,7 +168,7 @@ def _link(name: str) -> str:
 def _run(*argv: str, text: str = "") -> None:
     """Raises `TopologyError` where it fails."""
     ended = subprocess.run(  # noqa: S603
-        argv, input=text, text=True, capture_output=True, check=False, timeout=10
+        argv, input=text, text=True, capture_output=True, check=False, timeout=60
     )
     if ended.returncode != 0:
         raise TopologyError(f"{' '.join(argv)}: {ended.stderr.strip()}")

@@ -65,7 +65,7 @@ class LocalCluster(Installation):
         for number, node in enumerate(self.nodes, start=1):
             self._tell(node, "SET-CONFIG-EPOCH", number)
         for node in self.nodes[1:]:
-            self._tell(node, "MEET", node.host, self.nodes[0].port)
+            self._tell(node, "MEET", self.nodes[0].host, self.nodes[0].port)
         if not processes.wait_until(self._all_met, timeout_s=timeout_s):
             raise TopologyError(f"The Cluster nodes did not meet within {timeout_s:g} s.")
         for replica, primary in zip(replicas, primaries, strict=True):
