@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from guarita.errors import TopologyError
@@ -125,11 +126,13 @@ class Network:
         self._late.clear()
 
     def close(self) -> None:
-        for name, holder in self._holders.items():
-            _run("ip", "link", "delete", _link(name))
+        """End it; repeatable."""
+        while self._holders:
+            name, holder = self._holders.popitem()
+            with suppress(TopologyError):  # a link goes by itself with either of its ends
+                _run("ip", "link", "delete", _link(name))
             holder.kill()
             holder.wait()
-        self._holders.clear()
 
     def _set_of(self, names: Iterable[str]) -> str:
         return f"{{ {', '.join(sorted(self.addresses[name] for name in names))} }}"
