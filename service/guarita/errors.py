@@ -7,6 +7,7 @@ GuaritaError
 ├── Forbidden              origin or API key not allowed                            -> 403
 ├── Conflict               the same key or attempt stands for something else        -> 409
 ├── LimitReached           max_sessions reached                                     -> 429
+├── HistoryError           a drill's history cannot be read; nothing can be said about it
 ├── TopologyError          an installation cannot do what was asked; status 3
 │   └── ServerMissing          no data node server is installed here
 └── StoreError             says nothing about the ticket                            -> 503
@@ -67,6 +68,14 @@ class Conflict(GuaritaError):
 
 class LimitReached(GuaritaError):
     """`sessions.max_sessions` live tickets and sessions exist already."""
+
+
+class HistoryError(GuaritaError):
+    """Lines of a drill's history are wrong; `lines` names each of them and says why."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
 
 
 class TopologyError(GuaritaError):

@@ -1,0 +1,145 @@
+"""What must be true of a history before it can say anything; each sentence is one that is not.
+
+`unsound`: the record contradicts itself, so nothing follows from it. `uncovered`: the drill did not
+do or see enough, so finding nothing means nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+
+from guarita.drill.check.spans import Spans
+from guarita.drill.history import (
+    Answer,
+    Event,
+    EventKind,
+    History,
+    Kind,
+    Operation,
+    Outcome,
+    Phase,
+)
+
+SOME = 5  # operations that an explanation names
+ENOUGH = 0.5  # of the rate that was wanted
+
+Tickets = Mapping[str, Sequence[Operation]]
+
+
+def unsound(history: History, tickets: Tickets) -> list[str]:
+    """Why the record cannot be trusted."""
+    return [
+        *_phases(history.events),
+        *_named("operations whose number was given twice", _repeated_ids(history.operations)),
+        *_named(
+            "operations that ended before they began",
+            (
+                each.id
+                for each in history.operations
+                if each.ended_us is not None and each.ended_us < each.started_us
+            ),
+        ),
+        *_named("tickets without exactly one create", _not_created_once(tickets)),
+        *_named("operations on a ticket before its create was acknowledged", _too_early(tickets)),
+        *_named("verifies with a token that nobody had been given", _made_up(tickets)),
+    ]
+
+
+def uncovered(history: History, tickets: Tickets, spans: Spans) -> list[str]:
+    """Why finding nothing would mean nothing. Only for a history that is sound."""
+    if spans.fault_us is None or spans.heal_us is None:
+        return ["no fault was injected, or none was healed"]
+    unmet = []
+    writes = [each for each in history.operations if is_write(each)]
+    if not any(_end(each) < spans.fault_us for each in writes):
+        unmet.append("no write succeeded before the fault")
+    begun = [each.started_us for each in history.operations]
+    if not any(spans.fault_us <= at_us <= spans.heal_us for at_us in begun):
+        unmet.append("nothing was asked while the fault lasted")
+    if not any(spans.heal_us <= each.started_us <= spans.drain_us for each in writes):
+        unmet.append("no write succeeded after the fault")
+    if not any(e.kind is EventKind.HEALTH and e.at_us >= spans.heal_us for e in history.events):
+        unmet.append("nobody looked whether the installation was well again")
+    seconds = spans.drain_us / 1_000_000
+    asked = sum(at_us <= spans.drain_us for at_us in begun)
+    if asked < ENOUGH * history.header.rate * seconds:
+        rate = f"{asked / seconds:.0f} requests a second of {history.header.rate:g}"
+        unmet.append(f"the load did not keep its rate: {rate}")
+    unseen = (name for name, each in tickets.items() if not _was_seen(each, spans.heal_us))
+    unmet.extend(_named("acknowledged tickets that nobody asked for after the fault", unseen))
+    return unmet
+
+
+def is_write(operation: Operation) -> bool:
+    """Whether it is a write that succeeded."""
+    return operation.answer is Answer.ADMITTED or operation.answer is Answer.CREATED
+
+
+def _phases(events: Iterable[Event]) -> Iterator[str]:
+    at_us = {each.text: each.at_us for each in events if each.kind is EventKind.PHASE}
+    if set(at_us) != set(Phase):
+        missing = ", ".join(sorted(set(Phase) - set(at_us)))
+        yield f"the drill did not go through its phases: {missing or 'more than there are'}"
+    elif any(at_us[later] < at_us[earlier] for earlier, later in pairwise(Phase)):
+        yield "the phases of the drill are not in order"
+
+
+def _repeated_ids(operations: Sequence[Operation]) -> Iterator[int]:
+    counts = {each.id for each in operations}
+    if len(counts) < len(operations):
+        yield from (id for id, count in Counter(o.id for o in operations).items() if count > 1)
+
+
+def _not_created_once(tickets: Tickets) -> Iterator[str]:
+    for name, operations in tickets.items():
+        if sum(each.kind is Kind.CREATE for each in operations) != 1:
+            yield name
+
+
+def _too_early(tickets: Tickets) -> Iterator[int]:
+    """A ticket's id is known from the answer to its create only."""
+    for operations in tickets.values():
+        known_us = min((_end(e) for e in operations if e.answer is Answer.CREATED), default=None)
+        for each in operations:
+            if each.kind is not Kind.CREATE and (known_us is None or each.started_us < known_us):
+                yield each.id
+
+
+def _made_up(tickets: Tickets) -> Iterator[int]:
+    for operations in tickets.values():
+        given: dict[str | None, int] = {}
+        verifies = [each for each in operations if each.kind is Kind.VERIFY]
+        if not verifies:
+            continue
+        for each in operations:
+            if each.answer is Answer.ADMITTED:
+                given[each.attempt] = min(_end(each), given.get(each.attempt, _end(each)))
+        for each in verifies:
+            if each.started_us < given.get(each.attempt, each.started_us + 1):
+                yield each.id
+
+
+def _was_seen(operations: Sequence[Operation], since_us: int) -> bool:
+    """Whether a yes or no about it was asked for since then; a create that failed needs none."""
+    acknowledged = False
+    for each in operations:
+        if each.outcome is not Outcome.OK:
+            continue
+        if each.kind is Kind.CREATE:
+            acknowledged = True
+        elif each.started_us >= since_us and each.kind is not Kind.REVOKE:
+            return True
+    return not acknowledged
+
+
+def _named(words: str, found: Iterable[object]) -> Iterator[str]:
+    each = [str(one) for one in found]
+    if each:
+        more = f" and {len(each) - SOME} more" if len(each) > SOME else ""
+        yield f"{len(each)} {words}: {', '.join(each[:SOME])}{more}"
+
+
+def _end(operation: Operation) -> int:
+    return operation.started_us if operation.ended_us is None else operation.ended_us

@@ -1,0 +1,118 @@
+"""From a history to a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from guarita.drill.check.anomaly import Anomaly, AnomalyKind
+from guarita.drill.check.assumptions import uncovered, unsound
+from guarita.drill.check.counters import counter_anomalies
+from guarita.drill.check.figures import Figures, figures_of
+from guarita.drill.check.nodes import node_anomalies, two_writable_us
+from guarita.drill.check.spans import Spans, spans_of
+from guarita.drill.check.tickets import Terms, judge
+from guarita.drill.history import Answer, History, Operation
+
+
+class Verdict(StrEnum):
+    """What a history shows."""
+
+    VALID = "valid"  # the fault was there, and nothing contradicts the promise
+    INVALID = "invalid"  # something does, or a bound was missed
+    UNKNOWN = "unknown"  # it cannot tell
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was found in a history."""
+
+    verdict: Verdict
+    figures: Figures
+    anomalies: tuple[Anomaly, ...]  # in order of time
+    missed: tuple[str, ...]  # bounds of the scenario
+    unmet: tuple[str, ...]  # why a verdict is unknown
+    spans: Spans
+    two_writable_s: float  # for how long two nodes said that they take writes
+    void: bool  # a negative control without an anomaly: the drill sees nothing
+
+
+def check(history: History) -> Judgement:
+    """Judge a history. Pure: the same history has the same judgement."""
+    tickets, others = _by_ticket(history.operations)
+    spans = spans_of(history.events)
+    broken = unsound(history, tickets)
+    anomalies = (
+        []
+        if broken
+        else sorted(_anomalies(history, tickets, others, spans), key=lambda found: found.at_us)
+    )
+    unmet = broken or uncovered(history, tickets, spans)
+    figures = figures_of(history.operations, anomalies, spans)
+    missed = [] if broken else list(_missed(history, figures))
+    verdict = Verdict.VALID
+    if anomalies or missed:
+        verdict = Verdict.INVALID
+    elif unmet:
+        verdict = Verdict.UNKNOWN
+    return Judgement(
+        verdict,
+        figures,
+        tuple(anomalies),
+        tuple(missed),
+        tuple(unmet),
+        spans,
+        two_writable_us(history.samples) / 1_000_000,
+        void=history.header.control is not None and not anomalies,
+    )
+
+
+def _anomalies(
+    history: History,
+    tickets: dict[str, list[Operation]],
+    others: list[Operation],
+    spans: Spans,
+) -> Iterator[Anomaly]:
+    terms = Terms.of(history.header)
+    for ticket, operations in tickets.items():
+        yield from judge(ticket, operations, terms)
+    yield from counter_anomalies(others, tickets, alone=history.header.alone)
+    yield from node_anomalies(history, spans)
+    yield from _strange(history.operations)
+
+
+def _strange(operations: Iterable[Operation]) -> Iterator[Anomaly]:
+    for each in operations:
+        if each.answer is Answer.STRANGE:
+            words = f"a {each.kind} was answered with status {each.status}"
+            at_us = each.started_us if each.ended_us is None else each.ended_us
+            yield Anomaly(AnomalyKind.STRANGE, words, at_us, each.ticket, (each,))
+
+
+def _missed(history: History, figures: Figures) -> Iterator[str]:
+    """A negative control has no bounds: it must fail by what it breaks."""
+    header = history.header
+    if header.control:
+        return
+    pause_s, failed = header.pause_at_most_s, header.failed_at_most
+    if pause_s is not None and figures.pause_s > pause_s:
+        yield f"{figures.pause_s:.2f} s without a successful write, at most {pause_s:g} s"
+    if failed is not None and figures.failed > failed:
+        yield f"{figures.failed} requests failed, at most {failed}"
+    for each in history.measured:
+        if each.at_most is not None and each.value > each.at_most:
+            yield f"{each.name} is {each.value:g}, at most {each.at_most:g}"
+
+
+def _by_ticket(
+    operations: Iterable[Operation],
+) -> tuple[dict[str, list[Operation]], list[Operation]]:
+    tickets: dict[str, list[Operation]] = {}
+    others = []
+    for each in operations:
+        if each.ticket is None:
+            others.append(each)
+        else:
+            tickets.setdefault(each.ticket, []).append(each)
+    return tickets, others
