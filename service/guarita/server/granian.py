@@ -107,18 +107,21 @@ class _Loader:
     service: Service
 
     def __call__(self) -> Rsgi:
+        from guarita.server.hub import TurnLog
         from guarita.server.rsgi import Rsgi
 
         settings = self.service.settings
         _end_when_told()
-        logs.configure(settings)
+        lines: Any = TurnLog(sys.stderr)
+        Finalize(None, lines.flush, exitpriority=-1)
+        logs.configure(settings, stream=lines)
         _end_with_parent()
         if self.service.metrics_dir is not None:
             _forget_metrics_of_the_dead(self.service.metrics_dir)
         sessions, app = self.service.open()
         Finalize(None, sessions.store.close, exitpriority=0)
         settle()
-        return Rsgi(app, _base(settings))
+        return Rsgi(app, _base(settings), before_sending=lines.flush)
 
 
 def _base(settings: Settings) -> dict[str, Any]:

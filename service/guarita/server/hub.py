@@ -9,11 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO
 
 import gevent
 import structlog
+from gevent import monkey
 from gevent.event import Event
+
+_let_others_run: Callable[[float], None] = monkey.get_original("time", "sleep")
+_thread: Callable[[], int] = monkey.get_original("_thread", "get_ident")
 
 log = structlog.stdlib.get_logger("guarita.server")
 
@@ -69,10 +74,39 @@ class HubLoop:
         return False
 
     def _run_ready(self) -> None:
-        ready = self._ready
-        for _ in range(len(ready)):  # who comes meanwhile waits for the next turn
+        ready, known = self._ready, 0
+        while len(ready) > known:  # granian's thread hands on what it has while it is let
+            known = len(ready)
+            _let_others_run(0)
+        for _ in range(known):  # who comes meanwhile waits for the next turn
             callback, args = ready.popleft()
             try:
                 callback(*args)
             except Exception:  # the others go on
                 log.exception("a request failed in the server")
+
+
+class TurnLog:
+    """A stream for lines of the log: those of one turn of the loop are written at its end."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._hub = gevent.get_hub()
+        self._lines: list[str] = []
+
+    def write(self, line: str) -> None:
+        if _thread() != self._hub.thread_ident:
+            self._stream.write(line)  # granian's threads
+            return
+        if not self._lines:
+            self._hub.loop.run_callback(self.flush)
+        self._lines.append(line)
+
+    def flush(self) -> None:
+        if self._lines:
+            lines, self._lines = self._lines, []
+            with suppress(OSError, ValueError):  # a log that fails fails nobody
+                self._stream.write("".join(lines))
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 import gevent
 import structlog
 from gevent.hub import Waiter
-from greenlet import greenlet  # type: ignore[import-untyped]
+from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 STALL_S = 10.0  # between two pieces of a body
 BODY_S = 60.0  # a whole body
 KNOWN_NAMES = 512
+MOST_IDLE = 64  # greenlets that are kept for the next requests
 PROTOCOLS = {"1": "HTTP/1.0", "1.1": "HTTP/1.1"}
 
 log = structlog.stdlib.get_logger("guarita.server")
@@ -42,26 +43,52 @@ _KEYS = _Keys()
 
 
 class Rsgi:
-    """What granian calls, in gevent's hub."""
+    """What granian calls, in gevent's hub.
 
-    def __init__(self, app: Application, base: dict[str, Any]) -> None:
+    What is answered in one turn of the loop is sent at its end, at once, so that granian's threads
+    are not waked for each answer, and Python's lock goes to and fro once.
+    """
+
+    def __init__(
+        self, app: Application, base: dict[str, Any], before_sending: Callable[[], object]
+    ) -> None:
         """`base` is the part of the environment that all requests share."""
         self._app = app
         self._base = base
+        self._before_sending = before_sending
         self._hub = gevent.get_hub()
+        self._idle: list[Any] = []
+        self._answered: list[_Request] = []
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
-        """Ends when the request is answered; at once where the application waits for nothing."""
-        request = _Request(self._answer, self._hub)
-        request.switch(request, scope, proto)
-        if not request.dead:
-            await request
+        """Ends when the answer is sent."""
+        request = _Request(scope, proto)
+        worker = self._idle.pop() if self._idle else greenlet(self._work, self._hub)
+        worker.switch(request)
+        await request
 
-    def _answer(self, request: _Request, scope: Any, proto: Any) -> None:
+    def _work(self, request: _Request) -> None:
+        """A greenlet's life. A new one costs more than the application's whole way through it."""
+        while True:
+            try:
+                self._answer(request)
+            except Exception:
+                log.exception("a request failed in the server")
+                request.answer = (500, [], b"")
+            if not self._answered:
+                self._hub.loop.run_callback(self._send)
+            self._answered.append(request)
+            if len(self._idle) >= MOST_IDLE:
+                return
+            self._idle.append(getcurrent())
+            del request  # granian would wait for what holds its body
+            request = self._hub.switch()
+
+    def _answer(self, request: _Request) -> None:
+        started: list[Any] = []
+        environ = _environ(self._base, request.scope)
+        taken = environ["wsgi.input"] = Body(request.proto, environ)
         try:
-            started: list[Any] = []
-            environ = _environ(self._base, scope)
-            taken = environ["wsgi.input"] = Body(proto, environ)
             result = self._app(environ, lambda *head: started.extend(head))
             try:
                 body = b"".join(result)
@@ -69,24 +96,36 @@ class Rsgi:
                 close = getattr(result, "close", None)
                 if close is not None:
                     close()
-            taken.close()
-            status, headers = started[:2]
-            if not taken.is_complete:  # granian would wait for the rest of it
-                headers = [*headers, ("Connection", "close")]
-            proto.response_bytes(int(status[:3]), headers, body)
-        except Exception:
-            log.exception("a request failed in the server")  # granian answers 500
         finally:
-            if request.on_end is not None:
-                self._hub.loop.run_callback(request.on_end, request)
+            taken.close()
+        status, headers = started[:2]
+        if not taken.is_complete:  # granian would wait for the rest of it
+            headers = [*headers, ("Connection", "close")]
+        request.answer = (int(status[:3]), headers, body)
+
+    def _send(self) -> None:
+        answered, self._answered = self._answered, []
+        self._before_sending()
+        for request in answered:
+            try:
+                request.proto.response_bytes(*request.answer)
+            except Exception:  # the others are sent
+                log.exception("a request failed in the server")
+            request.on_end(request)
 
 
-class _Request(greenlet):  # type: ignore[misc]
-    """A request's greenlet, and a future that is done when it has ended."""
+class _Request:
+    """A request, and for its coroutine a future that is done when it is answered."""
 
-    on_end: Callable[[_Request], object] | None = None
+    __slots__ = ("answer", "on_end", "proto", "scope")
 
-    def __await__(self) -> Iterator[_Request]:
+    def __init__(self, scope: Any, proto: Any) -> None:
+        self.scope = scope
+        self.proto = proto
+        self.answer: Any = None
+        self.on_end: Any = None
+
+    def __await__(self) -> Generator[_Request, None, None]:
         yield self
 
     def add_done_callback(self, callback: Callable[[_Request], object]) -> None:
@@ -131,7 +170,7 @@ class Body:
 
     def close(self) -> None:
         """Nothing is read any more: granian must not wait for the garbage collector to know."""
-        self._proto = self._chunks = None
+        self._proto = self._chunks = self._trouble = None
 
     def _next(self) -> bytes:
         if self._chunks is None:
