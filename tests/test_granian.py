@@ -102,6 +102,16 @@ def test_fields_that_come_twice_are_one(service: Running) -> None:
         assert service.raw(head.encode()).startswith(b"HTTP/1.1 200 ")
 
 
+def test_a_trusted_proxy_tells_the_address_and_nobody_else_does(tmp_path: Path) -> None:
+    proxies = {"trusted_proxies": ["127.0.0.0/8"]}
+    with serving(tmp_path, kind="granian", store=MEMORY, more=proxies) as service:
+        head = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+        fields = b"X_Forwarded_For: 192.0.2.1\r\nX-Forwarded-For: 192.0.2.2\r\n"
+        assert service.raw(head + fields + b"\r\n").startswith(b"HTTP/1.1 200 ")
+        assert '"address":"192.0.2.2"' in service.log()
+        assert "192.0.2.1" not in service.log()
+
+
 def test_names_with_an_underscore_are_dropped(service: Running) -> None:
     head = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
     planted = service.raw(head + b"X_Request_Id: planted\r\n\r\n")
