@@ -106,7 +106,7 @@ def test_a_trusted_proxy_tells_the_address_and_nobody_else_does(tmp_path: Path) 
     proxies = {"trusted_proxies": ["127.0.0.0/8"]}
     with serving(tmp_path, kind="granian", store=MEMORY, more=proxies) as service:
         head = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
-        fields = b"X_Forwarded_For: 192.0.2.1\r\nX-Forwarded-For: 192.0.2.2\r\n"
+        fields = b"X-Forwarded-For: 192.0.2.2\r\nX_Forwarded_For: 192.0.2.1\r\n"
         assert service.raw(head + fields + b"\r\n").startswith(b"HTTP/1.1 200 ")
         assert '"address":"192.0.2.2"' in service.log()
         assert "192.0.2.1" not in service.log()
