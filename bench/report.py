@@ -44,8 +44,7 @@ body's shape, and changes a ticket in one script together with the counters of t
 
 Of a remembered verify under gunicorn, sending the answer and receiving the request take a quarter,
 the log line an eighth, metrics a twelfth, HTTP in Python a sixth, and Falcon with the application
-the rest. Under granian a third is the kernel's, most of it switches between threads: each request
-is called on a thread of its own, and all threads share one interpreter lock.
+the rest.
 """
 HOW = """\
 One machine, all servers started side by side, one process each (Go uses every core). Cells are

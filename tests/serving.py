@@ -112,10 +112,16 @@ def start(directory: Path, **sections: Any) -> subprocess.Popen[bytes]:
 
 @contextmanager
 def serving(
-    directory: Path, *, kind: str = "gunicorn", workers: int = 1, **sections: Any
+    directory: Path,
+    *,
+    kind: str = "gunicorn",
+    workers: int = 1,
+    more: dict[str, Any] | None = None,
+    **sections: Any,
 ) -> Iterator[Running]:
+    """`more` are settings of the section `server`."""
     [port] = free_ports(1)
-    server = {"kind": kind, "bind": f"127.0.0.1:{port}", "workers": workers}
+    server = {"kind": kind, "bind": f"127.0.0.1:{port}", "workers": workers, **(more or {})}
     process = start(directory, server=server, **sections)
     running = Running(process, port, directory)
     try:

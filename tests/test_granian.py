@@ -41,76 +41,82 @@ def send(service: Running, request: bytes) -> socket.socket:
 POST = b"POST /auth/create-session HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 
 
-def test_whoever_waits_beyond_the_threads_for_it_is_refused_and_probes_are_answered(
-    tmp_path: Path,
-) -> None:
+def test_whoever_waits_beyond_the_cap_is_refused_and_probes_are_answered(tmp_path: Path) -> None:
     [nowhere] = free_ports(1)
     where = {"host": "127.0.0.1", "port": nowhere}
-    store = {"topology": "standalone", "standalone": where, "deadline_s": 20}
+    store = {"topology": "standalone", "standalone": where, "deadline_s": 20, "max_waiting": 700}
     ask = b"GET /auth/session-status HTTP/1.1\r\nHost: a\r\n\r\n"
     with ExitStack() as stack:
         service = stack.enter_context(serving(tmp_path, kind="granian", store=store))
-        for _ in range(granian.MOST_WAITING):
+        for _ in range(700):
             stack.enter_context(send(service, ask))
-        waiting = f"\nguarita_store_waiting_requests {float(granian.MOST_WAITING)}\n".encode()
+        waiting = b"\nguarita_store_waiting_requests 700.0\n"
         assert wait_until(lambda: waiting in service.call("GET", "/metrics").body, timeout_s=15)
         refused = service.call("GET", "/auth/session-status")
         assert refused.status == 503
         assert int(refused.headers["retry-after"]) >= 1
-        assert f"{granian.MOST_WAITING} requests wait already" in service.log()
+        assert "700 requests wait already" in service.log()
         assert service.call("GET", "/livez").status == 200
 
 
 SLOW = POST + b"Content-Length: 20\r\n\r\n{"
 
 
-def fill(service: Running, stack: ExitStack) -> list[socket.socket]:
-    """Slow bodies until one more request with a body is refused."""
-    slow = [stack.enter_context(send(service, SLOW)) for _ in range(granian.MOST_BODIES)]
-
-    def is_refused() -> bool:
-        """One more slow one each time: the request that asks here may have had the place."""
-        slow.append(stack.enter_context(send(service, SLOW)))
-        return service.call("POST", "/auth/create-session", {}).status == 503
-
-    assert wait_until(is_refused, timeout_s=30)
-    return slow
-
-
-def test_only_so_many_threads_wait_for_slow_bodies(tmp_path: Path) -> None:
-    store = MEMORY | {"deadline_s": 0.1}
+def test_slow_bodies_hold_nobody_else_up(service: Running) -> None:
     with ExitStack() as stack:
-        service = stack.enter_context(serving(tmp_path, kind="granian", store=store))
-        fill(service, stack)
-        busy = service.call("POST", "/auth/create-session", {})
-        assert busy.json["type"] == "urn:guarita:problem:store-unavailable"
-        assert int(busy.headers["retry-after"]) >= 1
-        assert "too many bodies are on their way" in service.log()
-        assert service.call("GET", "/livez").status == 200
+        slow = [stack.enter_context(send(service, SLOW)) for _ in range(700)]
+        assert service.call("POST", "/auth/create-session", {}).status == 200
         assert service.call("GET", "/auth/session-status").status == 200
+        slow[0].sendall(b" " * 18 + b"}")
+        assert slow[0].recv(65_536).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_body_waits_for_its_turn(tmp_path: Path) -> None:
-    store = MEMORY | {"deadline_s": 0.1}
-    with ExitStack() as stack:
-        service = stack.enter_context(serving(tmp_path, kind="granian", store=store))
-        slow = fill(service, stack)
-        whole = POST + b"Content-Length: 2\r\n\r\n{}"
-        next = stack.enter_context(send(service, whole))
-        assert service.call("GET", "/livez").status == 200  # it has come by then
-        for each in slow:
-            with suppress(OSError):  # some were refused
-                each.sendall(b" " * 18 + b"}")
-        assert next.recv(65_536).startswith(b"HTTP/1.1 200 ")
-
-
-def test_a_slow_body_holds_no_stop_up_for_ever(tmp_path: Path) -> None:
-    store = MEMORY | {"deadline_s": 0.1}
-    with serving(tmp_path, kind="granian", store=store) as service:
-        with send(service, SLOW):
+def test_a_body_that_stalls_is_answered_408_and_holds_no_stop_up(tmp_path: Path) -> None:
+    with serving(tmp_path, kind="granian", store=MEMORY) as service:
+        with send(service, SLOW) as slow:
             service.call("GET", "/livez")
             assert service.stop() == 0
-        assert "Killing worker" in service.log()
+            assert slow.recv(65_536).startswith(b"HTTP/1.1 408 ")
+        assert "Killing worker" not in service.log()
+
+
+def test_a_body_that_breaks_off_makes_no_ticket(service: Running) -> None:
+    def created() -> int:
+        return int(service.call("GET", "/auth/session-status").json["total_created"])
+
+    before = created()
+    broken = POST + b"X-Request-Id: broken\r\nContent-Length: 20\r\n\r\n{}"
+    with send(service, broken) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(65_536)
+    assert wait_until(lambda: '"request_id":"broken"' in service.log(), timeout_s=10)
+    assert created() == before
+
+
+def test_fields_that_come_twice_are_one(service: Running) -> None:
+    id = service.call("POST", "/auth/create-session", {}).json["session_id"]
+    redeemed = service.call("POST", "/auth/redeem", {"session_id": id, "attempt": "attempt-1"})
+    cookie = f"Cookie: __Host-guarita={redeemed.json['session_token']}\r\n"
+    for cookies in (f"Cookie: other=1\r\n{cookie}", f"{cookie}Cookie: other=1\r\n"):
+        head = f"GET /auth/verify HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{cookies}\r\n"
+        assert service.raw(head.encode()).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_trusted_proxy_tells_the_address_and_nobody_else_does(tmp_path: Path) -> None:
+    proxies = {"trusted_proxies": ["127.0.0.0/8"]}
+    with serving(tmp_path, kind="granian", store=MEMORY, more=proxies) as service:
+        head = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+        fields = b"X-Forwarded-For: 192.0.2.2\r\nX_Forwarded_For: 192.0.2.1\r\n"
+        assert service.raw(head + fields + b"\r\n").startswith(b"HTTP/1.1 200 ")
+        assert '"address":"192.0.2.2"' in service.log()
+        assert "192.0.2.1" not in service.log()
+
+
+def test_names_with_an_underscore_are_dropped(service: Running) -> None:
+    head = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+    planted = service.raw(head + b"X_Request_Id: planted\r\n\r\n")
+    assert planted.startswith(b"HTTP/1.1 200 ")
+    assert b"planted" not in planted
 
 
 def test_chunks_that_are_none_are_taken_for_a_body_that_broke_off(service: Running) -> None:

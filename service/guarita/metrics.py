@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import struct
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import (
     REGISTRY,
@@ -17,6 +19,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+_DOUBLES = struct.Struct("dd")  # of a value in the file that processes share: it, and a time
 _pid = os.getpid()
 
 
@@ -28,7 +31,24 @@ def _note_pid() -> None:
 # Left to itself, prometheus-client asks the kernel for it at every count, to notice a fork.
 os.register_at_fork(after_in_child=_note_pid)
 if values.ValueClass._multiprocess:
-    values.ValueClass = values.MultiProcessValue(lambda: _pid)  # type: ignore[no-untyped-call]
+    _Shared: Any = values.MultiProcessValue(lambda: _pid)  # type: ignore[no-untyped-call]
+
+    class _Value(_Shared):  # type: ignore[misc]
+        """Counted at each request, four times: a sixth of the original's way to the file."""
+
+        _lock = values.Lock()  # type: ignore[attr-defined]
+        _counts_for = _pid
+
+        def inc(self, amount: float) -> None:
+            if _pid != self._counts_for:  # a copy, whose values are to be made anew
+                super().inc(amount)
+                return
+            with self._lock:
+                self._value += amount
+                file = self._file
+                _DOUBLES.pack_into(file._m, file._positions[self._key], self._value, 0.0)
+
+    values.ValueClass = _Value
 
 CONTENT_TYPE = "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"
 

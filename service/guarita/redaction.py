@@ -11,6 +11,8 @@ from structlog.typing import EventDict, WrappedLogger
 HIDDEN = "[hidden]"
 MIN_HIDDEN_CHARACTERS = 6  # a shorter secret would be found in ordinary words
 
+MOST_REMEMBERED = 512
+
 _WORD = r"[A-Za-z0-9_-]"
 _SECRETS = (
     (
@@ -44,17 +46,26 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         known = sorted({s for s in secrets if len(s) >= MIN_HIDDEN_CHARACTERS}, key=len)
         self._known = [*reversed(known)]  # the longest first: one may be a part of another
+        self._harmless: set[str] = set()  # what was looked at before: routes, addresses
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         """A structlog processor; exceptions must be text by then."""
         for key, value in event.items():
             kind = type(value)
             if kind is str:
-                if key not in _OURS and (self._known or not _HARMLESS.fullmatch(value)):
-                    event[key] = self.hide(value)
+                if key not in _OURS and value not in self._harmless:
+                    event[key] = self._seen(value)
             elif kind not in _PLAIN:
                 event[key] = self._hide(value)
         return event
+
+    def _seen(self, text: str) -> str:
+        shown = self.hide(text)
+        if shown == text:
+            if len(self._harmless) >= MOST_REMEMBERED:
+                self._harmless.clear()
+            self._harmless.add(text)
+        return shown
 
     def hide(self, text: str) -> str:
         """The text without secrets."""

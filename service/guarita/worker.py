@@ -9,11 +9,11 @@ from http import HTTPStatus
 from typing import Any
 
 import gevent
-from gevent import monkey
 from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
 from guarita.http1 import Limits, Refusal, Server, base_environ, unaccepted
+from guarita.server import count_with_plain_locks
 
 CROWD = 128  # connections that wait to be accepted
 ACCEPTED_OF_A_CROWD = 64  # at a time
@@ -45,11 +45,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     def patch(self) -> None:
         super().patch()
-        from prometheus_client import values
-
-        # No greenlet gives way to another while it counts; gevent's lock costs more than the count.
-        lock = monkey.get_original("_thread", "allocate_lock")
-        values.Lock = lock  # type: ignore[attr-defined]
+        count_with_plain_locks()
 
     def run(self) -> None:
         self._http = Server(

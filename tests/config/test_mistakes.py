@@ -174,10 +174,6 @@ RULES = [
         "server.workers: 2: the memory store lives in one process",
     ),
     (
-        at("server", {"kind": "granian", "trusted_proxies": ["10.0.0.0/8"]}),
-        "server.trusted_proxies: granian takes X_Forwarded_For",
-    ),
-    (
         at("store.data", {"password": "hunter2", "password_file": "/etc/hostname"}),
         "store.data.password: ***: set this or password_file, not both",
     ),

@@ -1,4 +1,4 @@
-"""The main job under granian, where each request that waits holds a thread."""
+"""The main job under granian."""
 
 from __future__ import annotations
 

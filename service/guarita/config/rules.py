@@ -108,17 +108,6 @@ def _memory_is_one_process(settings: Settings) -> Iterator[Mistake]:
         )
 
 
-def _granian_believes_no_proxy(settings: Settings) -> Iterator[Mistake]:
-    server = settings.server
-    if server.kind == "granian" and server.trusted_proxies:
-        yield (
-            "server.trusted_proxies",
-            None,
-            "granian takes X_Forwarded_For, which proxies let through, for X-Forwarded-For: "
-            "leave it out, or set server.kind to gunicorn",
-        )
-
-
 def _one_password(section: str) -> tuple[tuple[str, ...], Rule]:
     path = f"store.{section}"
 
@@ -228,7 +217,6 @@ def _logs_are_two_files(settings: Settings) -> Iterator[Mistake]:
 
 RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("server.workers", "store.topology"), _memory_is_one_process),
-    (("server.kind", "server.trusted_proxies"), _granian_believes_no_proxy),
     (("store.topology", "store.sentinel.nodes", "store.cluster.nodes"), _topology_has_its_nodes),
     (("store.topology", "store.data_nodes"), _cluster_names_no_data_nodes),
     (("store.topology", "store.data.db"), _cluster_has_one_database),

@@ -21,9 +21,9 @@ from guarita.stores.durability import Address
 # and a healthy primary is replaced at once. While the primary is down it promotes nobody whose
 # last INFO is older than five of them (`sentinelSelectSlave`); INFO comes once a second, whatever
 # is set, and up to 0.1 s late. So 200 finds nobody in one of thirty failovers, and the next attempt
-# is made after twice the failover timeout. 400 leaves 0.9 s for a busy machine.
+# is made after twice the failover timeout. 300 leaves 0.4 s for a busy machine.
 # At the usual 10000 it learns of a new replica, or of a primary that became one, too late.
-PERIODS_MS = {"ping-period": 400, "info-period": 1000}
+PERIODS_MS = {"ping-period": 300, "info-period": 1000}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,45 +1,43 @@
-"""The service under granian, whose HTTP is Rust; its workers call the application on threads."""
+"""The service under granian, whose HTTP is Rust; its workers wait in greenlets (`rsgi.py`)."""
 
 from __future__ import annotations
 
-import io
 import logging
 import multiprocessing
 import os
 import re
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import structlog
-from granian import Granian
+from gevent import monkey
+from granian import Granian, loops
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 
 from guarita import logs
 from guarita.config import Settings
-from guarita.errors import StoreUnavailable
-from guarita.server import BACKLOG, KEEP_ALIVE_S, connections, settle, stop_s
+from guarita.server import (
+    BACKLOG,
+    KEEP_ALIVE_S,
+    connections,
+    count_with_plain_locks,
+    settle,
+    stop_s,
+)
 from guarita.server.address import UNIX, ip_and_port
 from guarita.wsgi import Service
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from guarita.server.rsgi import Rsgi
 
-MOST_WAITING = 512
-"""Requests of one process that may wait for the store: each holds a thread."""
-SPARE_THREADS = 64  # for probes and metrics while everyone else waits for the store
-MOST_BODIES = 256  # on their way at once: granian waits for the rest of a body without end
-BODY_TURN_S = 2  # for one of them to be there; what is sent at once is in milliseconds
 MAX_HEAD = 16 * 1024
 UNIX_MODE = 0o777  # as under gunicorn: who may connect is up to the folder
-
-log = structlog.stdlib.get_logger("guarita.server")
 
 # Handlers and formatters of the process stay as they are: only ours print.
 _LOGGING = {
@@ -57,14 +55,13 @@ def run(service: Service) -> None:
     server = Granian(
         "guarita",
         **_listener(settings.server.bind),
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
         http=HTTPModes.http1,
-        loop=Loops.asyncio,
+        loop=Loops.auto,
         websockets=False,
         workers=settings.server.workers,
         respawn_failed_workers=True,
         workers_kill_timeout=stop_s(settings),
-        blocking_threads=_threads(settings),
         backlog=BACKLOG,
         backpressure=connections(settings),
         # Also the time that an idle connection is kept.
@@ -74,17 +71,8 @@ def run(service: Service) -> None:
         log_dictconfig=_LOGGING,
         log_access=False,
     )
-    server.serve(target_loader=_Loader(service), wrap_loader=False)
-
-
-def most_waiting(settings: Settings) -> int:
-    """`store.max_waiting`, as far as there are threads to wait on."""
-    return min(settings.store.max_waiting, MOST_WAITING)
-
-
-def _threads(settings: Settings) -> int:
-    """Those who wait may do so for a write and for a read: each has a limit of its own."""
-    return 2 * most_waiting(settings) + MOST_BODIES + SPARE_THREADS
+    loader: Any = _Loader(service)  # of an object, where granian's type says a function
+    server.serve(target_loader=loader, wrap_loader=False)
 
 
 def _listener(bind: str) -> dict[str, Any]:
@@ -102,31 +90,47 @@ def _is_no_advice(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith("Configuration allows spawning up to")
 
 
+@loops.register("auto")
+def _loop() -> Any:
+    """Called first in each worker: what is imported from now on waits in greenlets."""
+    monkey.patch_all()
+    count_with_plain_locks()
+    from guarita.server.hub import HubLoop
+
+    return HubLoop()
+
+
 @dataclass(frozen=True, slots=True)
 class _Loader:
     """Called in each worker, as its copy or unpickled, for the application."""
 
     service: Service
 
-    def __call__(self) -> WSGIApplication:
+    def __call__(self) -> Rsgi:
+        from guarita.server.hub import TurnLog
+        from guarita.server.rsgi import Rsgi
+
         settings = self.service.settings
         _end_when_told()
-        logs.configure(settings)
+        lines: Any = TurnLog(sys.stderr)
+        Finalize(None, lines.flush, exitpriority=-1)
+        logs.configure(settings, stream=lines)
         _end_with_parent()
-        _drop_header_variables()
         if self.service.metrics_dir is not None:
             _forget_metrics_of_the_dead(self.service.metrics_dir)
-        sessions, app = _with_most_waiting(self.service).open()
+        sessions, app = self.service.open()
         Finalize(None, sessions.store.close, exitpriority=0)
         settle()
-        return _Whole(app)
+        return Rsgi(app, _base(settings), before_sending=lines.flush)
 
 
-def _with_most_waiting(service: Service) -> Service:
-    settings = service.settings
-    store = settings.store.model_copy(update={"max_waiting": most_waiting(settings)})
-    capped = settings.model_copy(update={"store": store})
-    return Service(capped, service.secret, service.metrics_dir)
+def _base(settings: Settings) -> dict[str, Any]:
+    """What the environments of all requests share."""
+    from guarita.http1 import base_environ
+
+    bind = settings.server.bind
+    address: Any = bind if bind.startswith(UNIX) else ip_and_port(bind)
+    return base_environ(address, errors=sys.stderr, is_multiprocess=settings.server.workers > 1)
 
 
 def _end_when_told() -> None:
@@ -147,12 +151,6 @@ def _end_with_parent() -> None:
     threading.Thread(target=wait, name="guarita-parent", daemon=True).start()
 
 
-def _drop_header_variables() -> None:
-    """granian puts the environment into each request's, where `HTTP_X` is a header X."""
-    for name in [name for name in os.environ if name.startswith("HTTP_")]:
-        del os.environ[name]
-
-
 def _forget_metrics_of_the_dead(metrics_dir: Path) -> None:
     """Gauges are of living workers only; nobody tells when one has died, only that it is new."""
     from prometheus_client.multiprocess import mark_process_dead
@@ -170,65 +168,3 @@ def _forget_metrics_of_the_dead(metrics_dir: Path) -> None:
         except ProcessLookupError:
             with suppress(FileNotFoundError):  # another worker was faster
                 mark_process_dead(pid)  # type: ignore[no-untyped-call]
-
-
-class _Whole:
-    """The application with each body taken in before it is called.
-
-    granian takes a body that breaks off for a whole one, and waits for a slow one for ever. The
-    one is an error here, and only so many threads wait for the other.
-    """
-
-    def __init__(self, app: Callable[..., Iterable[bytes]]) -> None:
-        self._app = app
-        self._bodies = threading.BoundedSemaphore(MOST_BODIES)
-
-    def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        is_chunked = "HTTP_TRANSFER_ENCODING" in environ
-        environ["wsgi.input_terminated"] = is_chunked
-        if is_chunked or "CONTENT_LENGTH" in environ:
-            if not self._bodies.acquire(timeout=BODY_TURN_S):
-                log.warning("a request was refused: too many bodies are on their way")
-                return _answer_busy(start)
-            try:
-                environ["wsgi.input"] = _taken_in(environ)
-            finally:
-                self._bodies.release()
-        return self._app(environ, start)
-
-
-def _taken_in(environ: WSGIEnvironment) -> io.BytesIO:
-    """The body, as much of it as the application would ask for."""
-    from guarita.api.request import MAX_DRAINED_BYTES
-
-    data = environ["wsgi.input"].read(MAX_DRAINED_BYTES)
-    announced = environ.get("CONTENT_LENGTH", "1")  # nobody sends chunks that are none
-    is_whole = len(data) >= min(int(announced), MAX_DRAINED_BYTES)
-    return io.BytesIO(data) if is_whole else _Broken()
-
-
-class _Broken(io.BytesIO):
-    """A body that did not come as announced."""
-
-    def read(self, _size: int | None = -1, /) -> bytes:
-        raise OSError("the body ended early")
-
-
-def _answer_busy(start: StartResponse) -> Iterable[bytes]:
-    """As the application would where it cannot wait; its body unread, the connection ends."""
-    from guarita.api.middleware import SAFE_HEADERS
-    from guarita.api.problems import CONTENT_TYPE, problem_of
-    from guarita.api.request import new_request_id
-
-    problem = problem_of(StoreUnavailable("too many bodies are on their way"))
-    body = problem.body()
-    headers = {
-        "Connection": "close",
-        "Content-Type": CONTENT_TYPE,
-        "Content-Length": str(len(body)),
-        "X-Request-Id": new_request_id(),
-        **problem.headers(),
-        **SAFE_HEADERS,
-    }
-    start(f"{problem.status} {problem.title}", [*headers.items()])
-    return [body]

@@ -20,11 +20,11 @@ from guarita.stores.durability import Address, Decision, Round, View, decide
 
 Command = tuple[bytes | str | int, ...]
 
-WAIT_MS = 100  # a server looks at the clocks of those who wait ten times a second, not more often
+WAIT_MS = 30  # then it is decided anew who must have the write
 TALLIES = ("total_created", "total_used", "total_repeated", "total_refused", "total_revokes")
 
 _REPLICA = re.compile(rb"slave\d+:ip=([^,]*),port=(\d+),state=([^,]+),offset=(\d+)")
-_HISTORY = 128  # rounds; at ten a second more than any decision looks back
+_HISTORY = 256  # rounds; at 25 a second more than any decision looks back
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,7 @@ all_terms = st.builds(
 
 
 @given(tickets(), all_terms)
-@settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_ticket_is_wrong_exactly_when_no_life_explains_it(
     operations: list[Operation], terms: Terms
 ) -> None:

@@ -40,7 +40,7 @@ def one_of(spoilt: Iterable[History], data: st.DataObject) -> History:
 
 
 @given(histories())
-@settings(thorough, max_examples=200)
+@settings(thorough, max_examples=100)
 def test_who_keeps_the_promise_is_valid(history: History) -> None:
     judgement = check(history)
     assert judgement.anomalies == ()
