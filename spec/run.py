@@ -131,7 +131,9 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=3600, help="seconds for one of them")
     given = parser.parse_args()
     jar = model_checker()
-    print(f"{'configuration':31} {'expected':9} {'got':11} {'states':>10} {'seconds':>8} {'cpu':>6}")
+    print(
+        f"{'configuration':31} {'expected':9} {'got':11} {'states':>10} {'wall s':>8} {'cpu s':>6}"
+    )
     agree = True
     for configuration in every_cut() if given.every_cut else chosen(given.names, given.short):
         result = check(configuration, jar, given.workers, given.limit)
