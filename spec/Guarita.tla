@@ -82,9 +82,13 @@ Reaches(p, n) == ~Cut(p, n) /\ Runs(n)
 IsPrimary(n) == src[n] = n
 Attached(n, r) == lnk[n][r] >= 0
 
-(* One vote is given per epoch, so no two are left to elect another.          *)
-ElectionsSpent ==
-    faults = MaxFaults /\ Cardinality({s \in Sentinels : voted[s] = MaxEpoch}) >= 2
+(* No election can come any more: one vote is given per epoch, so no two are   *)
+(* left to elect another; or nobody is missed, and nobody will be.            *)
+NoElection ==
+    /\ faults = MaxFaults
+    /\ \/ Cardinality({s \in Sentinels : voted[s] = MaxEpoch}) >= 2
+       \/ /\ side = Whole /\ \A n \in Nodes : Runs(n)
+          /\ \A s \in Sentinels : prim[s] \notin down[s]
 
 (* Does it matter who has answered a Sentinel since it switched?              *)
 Tracks == Durability = "balanced" /\ On("former primary")
@@ -205,7 +209,7 @@ Flag(s, n) ==
 (* be chosen, and takes votes away; where nobody can be chosen any more it    *)
 (* could only hold answers back, so it is not followed there.                 *)
 Answer(s, n) ==
-    /\ n \in listed[s] \ heard[s] /\ Reaches(s, n) /\ ~ElectionsSpent
+    /\ n \in listed[s] \ heard[s] /\ Reaches(s, n) /\ ~NoElection
     /\ heard' = [heard EXCEPT ![s] = @ \cup {n}]
     /\ former' = [former EXCEPT ![s] = IF On("heard once") THEN @ \ {n} ELSE @]
     /\ UNCHANGED <<nodeVars, prim, epoch, listed, down, lead, voted, serviceVars, op, worldVars>>
@@ -468,10 +472,6 @@ Next ==
 (* refused, or answered where it was alone. Or every node that takes writes,  *)
 (* or may yet, has what was acknowledged, and that decides what the others    *)
 (* are told; or there is one such node only.                                  *)
-NoElection ==
-    \/ ElectionsSpent
-    \/ /\ faults = MaxFaults /\ side = Whole /\ \A n \in Nodes : Runs(n)
-       /\ \A s \in Sentinels : prim[s] \notin down[s]
 MayLead ==
     {n \in Nodes : IsPrimary(n) \/ (up[n] = "dead" /\ \E s \in Sentinels : prim[s] = n)}
     \cup ({lead[s].to : s \in Sentinels} \ {"nobody"})
