@@ -22,8 +22,10 @@ CONSTANTS
     SideOne,      \* who a cut divides from whom; all others still reach both
     SideTwo,
     Apart,        \* does a second fault wait until the first is over and repaired?
-    Narrow,       \* does a fault strike none but a primary, and no RESET come before it?
-    Former        \* who was primary before n1: that was repaired long ago
+    Elected,      \* "paused" | "dead" | "cut off": n1 is at first, and two Sentinels were
+                  \* elected one after the other; "no": all is well at first
+    Former,       \* who was primary before n1: that was repaired long ago
+    Forgotten     \* who is listed since a RESET, and has not been heard since
 
 VARIABLES
     up, src, log, lnk, ready,                 \* data nodes
@@ -80,6 +82,14 @@ Reaches(p, n) == ~Cut(p, n) /\ Runs(n)
 IsPrimary(n) == src[n] = n
 Attached(n, r) == lnk[n][r] >= 0
 
+(* No election can come any more: one vote is given per epoch, so no two are   *)
+(* left to elect another; or nobody is missed, and nobody will be.            *)
+NoElection ==
+    /\ faults = MaxFaults
+    /\ \/ Cardinality({s \in Sentinels : voted[s] = MaxEpoch}) >= 2
+       \/ /\ side = Whole /\ \A n \in Nodes : Runs(n)
+          /\ \A s \in Sentinels : prim[s] \notin down[s]
+
 (* Does it matter who has answered a Sentinel since it switched?              *)
 Tracks == Durability = "balanced" /\ On("former primary")
 
@@ -96,25 +106,59 @@ Scenes ==
     {[o \in Calls |-> IF o = "create" THEN Finished("created") ELSE Idle]}
     \cup IF OnlyRivals THEN {} ELSE {[o \in Calls |-> IF o = y THEN Finished("absent") ELSE Idle]}
 
-Init ==
+(* Two elections are many steps, so some runs begin with them behind: n1 was   *)
+(* struck, s2 was elected and chose n2, then s3 voted for s1, which chose n3.  *)
+(* What was sent to n1 before may have reached some, all or nobody; a crash   *)
+(* dropped its caller and any tail. (Where n1 runs, all that is still to come.) *)
+TwoElected == Elected # "no"
+Begun == [o \in Calls |-> IF o = "create" THEN Finished("created") ELSE Idle]
+SentToN1(o) == [Begun EXCEPT ![o] = [state |-> "sent", outcome |-> "admitted",
+                                     node |-> n1, at |-> 2, via |-> v1]]
+Before ==
+    {[op |-> Begun, log |-> <<"create">>]} \cup
+    IF Elected = "cut off" THEN {} ELSE
+    {[op |-> IF Elected = "dead" THEN Begun ELSE SentToN1(o), log |-> <<"create", o>>] : o \in Rivals}
+Prefixes(history) == {SubSeq(history, 1, k) : k \in 0..Len(history)}
+
+(* Where a run begins: in peace, or with the two elections behind.            *)
+Peace ==
     /\ up = [n \in Nodes |-> "running"]
-    /\ src = [n \in Nodes |-> n1]
+    /\ side = Whole /\ faults = 0
     /\ \E begun \in Scenes :
         /\ op = [o \in Calls |-> begun[o]]
         /\ log = [n \in Nodes |-> IF begun["create"] = Idle THEN <<>> ELSE <<"create">>]
-    /\ lnk = [n \in Nodes |-> [r \in Nodes |-> IF n = n1 /\ r # n1 THEN Len(log[r]) ELSE -1]]
+    /\ down = [s \in Sentinels |-> {}]
+    /\ lead = [s \in Sentinels |-> NoLead]
+    /\ voted = [s \in Sentinels |-> 0]
+
+AfterTwoElections ==
+    /\ up = [n \in Nodes |-> IF n = n1 /\ Elected # "cut off" THEN Elected ELSE "running"]
+    /\ side = (IF Elected = "cut off" THEN Divided ELSE Whole) /\ faults = 1
+    /\ \E before \in Before :
+        /\ op = before.op
+        /\ log \in [Nodes -> Prefixes(before.log)]
+        /\ Elected # "dead" => log[n1] = before.log
+    /\ log[n2] # <<>> /\ log[n3] # <<>>
+    /\ down = [s \in Sentinels |-> IF Reaches(s, n1) THEN {} ELSE {n1}]
+    /\ lead = [s \in Sentinels |-> CASE s = s1 -> [to |-> n3, epoch |-> 2]
+                                     [] s = s2 -> [to |-> n2, epoch |-> 1]
+                                     [] s = s3 -> NoLead]
+    /\ voted = [s \in Sentinels |-> IF s = s2 THEN 1 ELSE 2]
+
+Init ==
+    /\ IF TwoElected THEN AfterTwoElections ELSE Peace
+    /\ src = [n \in Nodes |-> n1]
+    /\ lnk = [n \in Nodes |-> [r \in Nodes |->
+                IF n = n1 /\ r # n1 /\ up[n1] # "dead" THEN Len(log[r]) ELSE -1]]
     /\ ready = [n \in Nodes |-> TRUE]
     /\ prim = [s \in Sentinels |-> n1]
     /\ epoch = [s \in Sentinels |-> 0]
     /\ listed = [s \in Sentinels |-> {n2, n3}]
-    /\ down = [s \in Sentinels |-> {}]
-    /\ lead = [s \in Sentinels |-> NoLead]
-    /\ voted = [s \in Sentinels |-> 0]
-    /\ heard = [s \in Sentinels |-> Nodes]
+    /\ heard = [s \in Sentinels |-> Nodes \ Forgotten]
     /\ former = [s \in Sentinels |-> IF On("heard once") THEN {} ELSE Former]
     /\ known = [v \in Services |-> IF v \in Late THEN {} ELSE Nodes]
     /\ left = [v \in Services |-> {}]
-    /\ side = Whole /\ faults = 0 /\ resets = 0
+    /\ resets = 0
 
 ----------------------------------------------------------------------------
 (* Replication. lnk[n][r] is what primary n knows of replica r: -1 when r is  *)
@@ -161,10 +205,11 @@ Flag(s, n) ==
     /\ down' = [down EXCEPT ![s] = IF n \in @ THEN @ \ {n} ELSE @ \cup {n}]
     /\ UNCHANGED <<nodeVars, prim, epoch, listed, lead, voted, listVars, serviceVars, op, worldVars>>
 
-(* A node that was listed anew answers INFO for the first time.               *)
+(* A node that was listed anew answers INFO for the first time. That lets it   *)
+(* be chosen, and takes votes away; where nobody can be chosen any more it    *)
+(* could only hold answers back, so it is not followed there.                 *)
 Answer(s, n) ==
-    /\ n \in listed[s] \ heard[s] /\ Reaches(s, n)
-    /\ MaxEpoch > 1 \/ n \in former[s] \/ ~On("former alone")   \* or it matters to nobody
+    /\ n \in listed[s] \ heard[s] /\ Reaches(s, n) /\ ~NoElection
     /\ heard' = [heard EXCEPT ![s] = @ \cup {n}]
     /\ former' = [former EXCEPT ![s] = IF On("heard once") THEN @ \ {n} ELSE @]
     /\ UNCHANGED <<nodeVars, prim, epoch, listed, down, lead, voted, serviceVars, op, worldVars>>
@@ -178,7 +223,8 @@ Choosable(s, r) ==
 (* o_down needs a second Sentinel that flags the same primary; the leader     *)
 (* needs the votes of two, and one vote is given per epoch (a voter need not  *)
 (* see the primary down). It chooses at once and promotes later, also when    *)
-(* the primary has come back meanwhile.                                       *)
+(* the primary has come back meanwhile, or never: giving up (failover-timeout) *)
+(* leaves what a run with one election less has.                              *)
 Elect(s, r) ==
     /\ lead[s] = NoLead /\ prim[s] \in down[s] /\ Choosable(s, r)
     /\ \E t \in Sentinels \ {s} : ~Cut(s, t) /\ prim[t] = prim[s] /\ prim[s] \in down[t]
@@ -188,13 +234,6 @@ Elect(s, r) ==
         /\ voted' = [voted EXCEPT ![s] = e, ![t] = e]
         /\ lead' = [lead EXCEPT ![s] = [to |-> r, epoch |-> e]]
     /\ UNCHANGED <<nodeVars, prim, epoch, listed, down, listVars, serviceVars, op, worldVars>>
-
-(* The leader gives up: failover-timeout. (With one election in all nothing   *)
-(* could follow from it.)                                                     *)
-Abort(s) ==
-    /\ MaxEpoch > 1 /\ lead[s] # NoLead
-    /\ lead' = [lead EXCEPT ![s] = NoLead]
-    /\ UNCHANGED <<nodeVars, prim, epoch, listed, down, voted, listVars, serviceVars, op, worldVars>>
 
 (* Naming a new primary, a Sentinel builds its list anew: old replicas and    *)
 (* the old primary, with no flags, and none of them heard yet.                *)
@@ -240,7 +279,7 @@ Repoint(s, n) ==
 
 (* SENTINEL RESET forgets replicas, flags and a failover under way.           *)
 Reset(s) ==
-    /\ resets < MaxResets /\ (Narrow => faults = MaxFaults)
+    /\ resets < MaxResets
     /\ resets' = resets + 1
     /\ listed' = [listed EXCEPT ![s] = {}]
     /\ down' = [down EXCEPT ![s] = {}]
@@ -357,12 +396,11 @@ Repaired ==
 Fault(kind) ==
     /\ kind \in Kinds /\ faults < MaxFaults /\ faults' = faults + 1
     /\ Apart => Repaired
-Strikes(n) == Narrow => IsPrimary(n)
 NoNewFault == UNCHANGED <<side, faults, resets>>
 
 (* All data, a lost tail (fsync is late), or nothing: any prefix is left.     *)
 Crash(n) ==
-    /\ Fault("crash") /\ Strikes(n) /\ up[n] # "dead"
+    /\ Fault("crash") /\ up[n] # "dead"
     /\ up' = [up EXCEPT ![n] = "dead"]
     /\ \E k \in 0..Len(log[n]) : log' = [log EXCEPT ![n] = SubSeq(@, 1, k)]
     /\ lnk' = [lnk EXCEPT ![n] = [m \in Nodes |-> -1]]
@@ -387,7 +425,7 @@ Restart(n) ==
     /\ NoNewFault /\ UNCHANGED <<log, sentinelVars, serviceVars, op>>
 
 Pause(n) ==
-    /\ Fault("pause") /\ Strikes(n) /\ Runs(n) /\ up' = [up EXCEPT ![n] = "paused"]
+    /\ Fault("pause") /\ Runs(n) /\ up' = [up EXCEPT ![n] = "paused"]
     /\ UNCHANGED <<src, log, lnk, ready, sentinelVars, serviceVars, op, side, resets>>
 
 Resume(n) ==
@@ -421,7 +459,7 @@ Heal ==
 Next ==
     \/ \E n, r \in Nodes : Replicate(n, r) \/ Attach(n, r) \/ NoticeGone(n, r) \/ Break(n, r)
     \/ \E s \in Sentinels, n \in Nodes : Flag(s, n) \/ Answer(s, n) \/ Elect(s, n) \/ Repoint(s, n) \/ Force(s, n)
-    \/ \E s \in Sentinels : Abort(s) \/ Promote(s) \/ Reset(s) \/ Relist(s)
+    \/ \E s \in Sentinels : Promote(s) \/ Reset(s) \/ Relist(s)
     \/ \E s, t \in Sentinels : Learn(s, t)
     \/ \E v \in Services, s \in Sentinels : Hear(v, s)
     \/ \E v \in Services, n, r \in Nodes : Keep(v, n, r)
@@ -431,20 +469,19 @@ Next ==
     \/ StartCut \/ Heal
 
 (* Nothing can break any more: states that are not followed. A rival was       *)
-(* refused, or answered where it was alone; or the faults are spent, one      *)
-(* primary is left, no other can come, and it has what was acknowledged.      *)
-NoOtherPrimary ==
-    /\ faults = MaxFaults /\ \A s \in Sentinels : lead[s] = NoLead
-    /\ \/ Cardinality({s \in Sentinels : voted[s] = MaxEpoch}) >= 2
-       \/ /\ side = Whole /\ \A n \in Nodes : Runs(n)
-          /\ \A s \in Sentinels : prim[s] \notin down[s]
+(* refused, or answered where it was alone. Or every node that takes writes,  *)
+(* or may yet, has what was acknowledged, and that decides what the others    *)
+(* are told; or there is one such node only.                                  *)
+MayLead ==
+    {n \in Nodes : IsPrimary(n) \/ (up[n] = "dead" /\ \E s \in Sentinels : prim[s] = n)}
+    \cup ({lead[s].to : s \in Sentinels} \ {"nobody"})
+Acknowledged == {o \in Calls : op[o].state = "done" /\ op[o].outcome # "absent"}
 Over ==
     \/ Done(x, "used") \/ Done(y, "used")
     \/ Done(y, "absent") /\ op[x].state = "done"
-    \/ /\ NoOtherPrimary
-       /\ \E n \in Nodes : /\ {m \in Nodes : IsPrimary(m)} = {n} /\ (On("boot") \/ Runs(n))
-                          /\ \A o \in Calls : op[o].state = "done" /\ op[o].outcome # "absent"
-                                                => Has(log[n], o)
+    \/ /\ NoElection /\ \A n \in MayLead, o \in Acknowledged : Has(log[n], o)
+       /\ \/ Cardinality(MayLead) = 1
+          \/ IF Done(y, "absent") THEN Acknowledged # {} ELSE Acknowledged # {"create"}
 Open == ~Over
 
 (* Names that play the same part may be exchanged.                            *)
@@ -452,7 +489,8 @@ Alike(S) == IF S = {} THEN {} ELSE Permutations(S)
 Exchangeable(S) ==
     Alike(S \cap SideOne) \cup Alike(S \cap SideTwo) \cup Alike(S \ (SideOne \cup SideTwo))
 Symmetry ==
-    Exchangeable({n2, n3} \cap Former) \cup Exchangeable({n2, n3} \ Former) \cup Exchangeable(Sentinels) \cup Permutations(Rivals)
+    (IF Former = {} /\ ~TwoElected THEN Exchangeable({n2, n3}) ELSE {})
+    \cup (IF TwoElected THEN {} ELSE Exchangeable(Sentinels)) \cup Permutations(Rivals)
     \cup Exchangeable(Services \cap Late) \cup Exchangeable(Services \ Late)
 
 Spec == Init /\ [][Next]_vars

@@ -19,8 +19,9 @@ BOUNDS = MappingProxyType(
         "MaxLog": "2",
         "Late": "{}",
         "Apart": "FALSE",
-        "Narrow": "FALSE",
+        "Elected": '"no"',
         "Former": "{}",
+        "Forgotten": "{}",
     }
 )
 MODEL_VALUES = ("n1", "n2", "n3", "s1", "s2", "s3", "v1", "v2", "x", "y")
@@ -31,11 +32,14 @@ TWO_FAULTS = {"MaxFaults": "2"}
 ONE_AFTER_ANOTHER = TWO_FAULTS | {"Apart": "TRUE"}
 TWO_CRASHES = STRICT | TWO_FAULTS | {"OnlyRivals": "TRUE"}
 TWO_RESETS = {"MaxResets": "2", "OnlyRivals": "TRUE"}
-# A second election needs bounds elsewhere: two rivals, and a fault that strikes a primary.
-STRUCK = {"OnlyRivals": "TRUE", "Narrow": "TRUE"}
-TWO_ELECTIONS = STRUCK | {"MaxEpoch": "2"}
-# n2 was primary before n1, which was repaired long ago.
-FORMERLY_N2 = STRUCK | {"Former": "{n2}"}
+# n1 is struck, and two elections are behind.
+TWO_ELECTED = {"OnlyRivals": "TRUE", "MaxEpoch": "2"}
+TWO_PAUSED = TWO_ELECTED | {"Elected": '"paused"'}
+TWO_DEAD = TWO_ELECTED | {"Elected": '"dead"'}
+TWO_CUT_OFF = TWO_ELECTED | {"Elected": '"cut off"'}
+# This replica was primary before n1, which was repaired long ago.
+FORMERLY_N2 = {"OnlyRivals": "TRUE", "Former": "{n2}"}
+FORMERLY_N3 = {"Former": "{n3}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +121,19 @@ CONFIGURATIONS = (
         short=False,
         bounds={"Services": "{v1, v2}"},
     ),
-    Configuration("balanced-pause-two-elections", True, "pause", short=False, bounds=TWO_ELECTIONS),
-    Configuration("balanced-crash-two-elections", True, "crash", short=False, bounds=TWO_ELECTIONS),
+    Configuration("balanced-pause-two-elected", True, "pause", short=False, bounds=TWO_PAUSED),
+    Configuration("balanced-crash-two-elected", True, "crash", short=False, bounds=TWO_DEAD),
+    Configuration(
+        "balanced-cut-two-elected", True, "cut", "n1 | s1 s2 s3", short=False, bounds=TWO_CUT_OFF
+    ),
+    Configuration(
+        "balanced-cut-chosen-two-elected",
+        True,
+        "cut",
+        ALL_SENTINELS,
+        short=False,
+        bounds=TWO_CUT_OFF,
+    ),
     Configuration("answers-with-one-paused", False, "pause", promises="NobodyLeftOut"),
     # each rule switched off
     without("off-sentinels", "sentinels", kinds="cut", cut=PRIMARY_SIDE),
@@ -148,13 +163,13 @@ CONFIGURATIONS = (
         "unlisted-as-vote", "unlisted is no vote", kinds="pause", bounds=TWO_RESETS, short=False
     ),
     Configuration("priority-0-as-vote", False, "pause link", off=("priority 0 is no vote",)),
-    without("off-former-alone", "former alone", kinds="pause", bounds=TWO_ELECTIONS, short=False),
+    without("off-former-alone", "former alone", kinds="pause", bounds=TWO_PAUSED, short=False),
     without(
         "off-last-former",
         "last former",
         "heard once",
         kinds="pause",
-        bounds=FORMERLY_N2 | TWO_ELECTIONS,
+        bounds=TWO_PAUSED | FORMERLY_N3,
         short=False,
     ),
     without(
@@ -164,7 +179,7 @@ CONFIGURATIONS = (
         "off-heard-once",
         "heard once",
         kinds="pause",
-        bounds=FORMERLY_N2 | TWO_RESETS,
+        bounds=FORMERLY_N2 | {"Forgotten": "{n2}"},
         short=False,
     ),
     without("off-boot", "boot", kinds="crash"),
@@ -177,7 +192,21 @@ CONFIGURATIONS = (
     Configuration("on-named", True, "cut", ONE_REPLICA, short=False, bounds={"Late": "{v1}"}),
     Configuration("on-known-before", True, "cut", CLEAN, short=False, bounds={"MaxResets": "1"}),
     Configuration("on-unlisted", True, "pause", short=False, bounds=TWO_RESETS),
-    Configuration("on-heard-once", True, "pause", short=False, bounds=FORMERLY_N2 | TWO_RESETS),
+    Configuration(
+        "on-heard-once",
+        True,
+        "pause",
+        short=False,
+        bounds=FORMERLY_N2 | {"Forgotten": "{n2}"},
+    ),
+    Configuration(
+        "on-missed-switch",
+        True,
+        "pause",
+        off=(*NODE_RULES, "last former"),
+        short=False,
+        bounds=TWO_PAUSED,
+    ),
     Configuration("on-ends-on-recovery", True, "pause", short=False, bounds=ONE_AFTER_ANOTHER),
     # strict, and two faults
     Configuration("strict-crash", True, "crash link", bounds=STRICT),

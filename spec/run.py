@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,7 @@ class Result:
     outcome: str
     states: int
     seconds: float
+    cpu_seconds: float  # what it takes where nothing else runs
     output: str
 
     def agrees(self, configuration: Configuration) -> bool:
@@ -53,7 +55,7 @@ def model_checker() -> Path:
 
 def check(configuration: Configuration, jar: Path, workers: int, limit_s: float) -> Result:
     """One run of TLC, in a directory of its own, at low priority."""
-    started = time.monotonic()
+    started, before = time.monotonic(), _cpu_seconds()
     with tempfile.TemporaryDirectory(prefix="guarita-model-") as name:
         place = Path(name)
         shutil.copy(SPEC / "Guarita.tla", place)
@@ -64,16 +66,22 @@ def check(configuration: Configuration, jar: Path, workers: int, limit_s: float)
         with log.open("w") as out, contextlib.suppress(subprocess.TimeoutExpired):
             subprocess.run([*java, *tlc], cwd=place, stdout=out, stderr=out, timeout=limit_s)
         output = log.read_text()
-    return read(output, time.monotonic() - started)
+    return read(output, time.monotonic() - started, _cpu_seconds() - before)
 
 
-def read(output: str, seconds: float) -> Result:
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def read(output: str, seconds: float, cpu_seconds: float) -> Result:
     """What TLC's output says; anything but a finished search or a broken promise is unfinished."""
     states = re.findall(r"([\d,]+) distinct states found", output)
     broken = re.search(r"Invariant (\w+) is violated", output)
     finished = "Model checking completed. No error has been found." in output
     outcome = broken.group(1) if broken else "holds" if finished else "unfinished"
-    return Result(outcome, int(states[-1].replace(",", "")) if states else 0, seconds, output)
+    count = int(states[-1].replace(",", "")) if states else 0
+    return Result(outcome, count, seconds, cpu_seconds, output)
 
 
 def steps(output: str) -> list[str]:
@@ -105,8 +113,8 @@ def chosen(names: list[str], short: bool) -> list[Configuration]:
 def show(configuration: Configuration, result: Result, trace: bool) -> None:
     expected = "holds" if configuration.holds else "breaks"
     difference = "" if result.agrees(configuration) else "  <- differs"
-    columns = f"{configuration.name:28} {expected:9} {result.outcome:11} {result.states:>10,}"
-    print(f"{columns} {result.seconds:>8.0f}{difference}", flush=True)
+    columns = f"{configuration.name:31} {expected:9} {result.outcome:11} {result.states:>10,}"
+    print(f"{columns} {result.seconds:>8.0f} {result.cpu_seconds:>6.0f}{difference}", flush=True)
     if trace:
         print("\n".join(steps(result.output)))
     if result.outcome == "unfinished":
@@ -123,7 +131,9 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=3600, help="seconds for one of them")
     given = parser.parse_args()
     jar = model_checker()
-    print(f"{'configuration':28} {'expected':9} {'got':11} {'states':>10} {'seconds':>8}")
+    print(
+        f"{'configuration':31} {'expected':9} {'got':11} {'states':>10} {'wall s':>8} {'cpu s':>6}"
+    )
     agree = True
     for configuration in every_cut() if given.every_cut else chosen(given.names, given.short):
         result = check(configuration, jar, given.workers, given.limit)
