@@ -232,13 +232,14 @@ class _Drill:
                 self._scene.note(f"the fault failed: {exc}")
                 self._target.restore()
                 continue
+            if fault.for_s is None:
+                self._scene.served()
+            else:
+                time.sleep(fault.for_s)
             try:
-                if fault.for_s is None:
-                    self._scene.served()
-                else:
-                    time.sleep(fault.for_s)
-            finally:
                 undo()
+            except TopologyError as exc:  # the installation is seen not to be well again
+                self._scene.note(f"{fault.name} could not be healed: {exc}")
             self._scene.healed(f"{fault.name} is over")
         self._say("waiting for health")
         self._scene.served()

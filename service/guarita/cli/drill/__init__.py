@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -152,6 +153,8 @@ def run(
     without_network = None if apart else network.lacking()
     if not apart and without_network is None:
         _go_apart()
+    # As first of its processes it would not hear a SIGTERM that it does not ask for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     seed = how.pop("seed")
     series = Series(
         _out(out),
