@@ -26,7 +26,7 @@ run: python ## Run a highly available installation here; STORE=standalone, clust
 	@$(if $(filter memory,$(STORE)),,$(SCRIPTS)/setup_redis.sh &&) exec $(BIN)/guarita local run --store $(STORE) $(RUN_ARGS)
 
 test: setup ## Run every test that this machine can run; PYTEST_ARGS='-k name' chooses some
-	@$(BIN)/pytest --numprocesses 6 --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(BIN)/pytest --numprocesses 4 --no-loadscope-reorder $(PYTEST_ARGS)
 
 bench: python ## Measure Guarita beside its peers (needs wrk, Node and Go) and write docs/performance.md
 	@$(SCRIPTS)/setup_redis.sh && $(BIN)/python -m bench $(BENCH_ARGS)
