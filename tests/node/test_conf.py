@@ -159,6 +159,28 @@ def test_each_user_may_do_what_its_role_needs_and_no_more(
     assert not may("exporter", "SLOWLOG", "GET")
 
 
+def test_what_a_script_wrote_is_loaded_again_where_roles_have_users(
+    child: Child, server: Server, tmp_path: Path, place: Path
+) -> None:
+    users = {role: {"password": f"pw of {role}"} for role in ROLES}
+    settings = settings_of(tmp_path, node={"data_dir": str(place), "users": users})
+    socket = start(child, settings, server, place)
+    with connect(socket, "guarita-agent", "pw of agent") as agent:
+        agent.config_set("min-replicas-to-write", "0")
+    two_writes = "redis.call('SET', KEYS[1], 'x') redis.call('HSET', KEYS[2], 'n', '1')"
+    with connect(socket, "guarita-service", "pw of service") as service:
+        service.eval(two_writes, 2, "auth_session:key", "auth_stats")
+    assert child.stop(10) == 0
+    socket = start(child, settings, server, place)
+    with connect(socket, "guarita-service", "pw of service") as service:
+        assert service.get("auth_session:key") == b"x"
+        assert service.hget("auth_stats", "n") == b"1"
+    with connect(socket, None, None) as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+    with connect(socket, "default", "") as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+
+
 def test_the_service_may_run_every_command_of_its_scripts(tmp_path: Path) -> None:
     import re
 
