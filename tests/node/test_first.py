@@ -53,6 +53,19 @@ def test_what_other_sentinels_name_comes_first(
     assert (choice.primary, choice.config_epoch) == (primary, epoch)
 
 
+def test_a_leader_that_still_names_the_old_primary_gives_no_epoch_of_the_new_one() -> None:
+    leading = View(B, 4, False, {}, {})  # it has promoted C, and has the epoch of that
+    switched = view(C, 4)
+    for views in ([leading, switched, None], [switched, leading, None]):
+        choice = first.decide(views, NOBODY, [], 0)
+        assert choice
+        assert (choice.primary, choice.config_epoch) == (C, 4)
+    for views in ([leading, None, None], [leading, view(B, 3), None], [view(B, 3), leading, None]):
+        choice = first.decide(views, NOBODY, [], 0)
+        assert choice
+        assert (choice.primary, choice.config_epoch) == (B, 3)
+
+
 @pytest.mark.parametrize(
     ("peers", "leading", "primary"),
     [

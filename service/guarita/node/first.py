@@ -38,11 +38,11 @@ def decide(
     answers = [view for view in views if view]
     named = named_by_majority(views, len(views))
     if named:
-        epoch = max(view.config_epoch for view in answers if view.primary == named)
+        epoch = max(_settled_epoch(view) for view in answers if view.primary == named)
         return Choice(named, epoch, "a majority of the Sentinels names it")
     if answers:
-        newest = max(answers, key=lambda view: view.config_epoch)
-        return Choice(newest.primary, newest.config_epoch, "another Sentinel names it")
+        newest = max(answers, key=_settled_epoch)
+        return Choice(newest.primary, _settled_epoch(newest), "another Sentinel names it")
     if leads := [each for each, peer in peers.items() if _leads(peer)]:
         return Choice(_foremost(leads, peers), 0, "its agent says that it is primary")
     if len(leading) == 1:
@@ -56,6 +56,16 @@ def decide(
     if known:
         return Choice(_foremost(known, peers), 0, "no data node that answers has more history")
     return Choice(next(iter(peers)), 0, "it is the first in node.peers, and nobody knows better")
+
+
+def _settled_epoch(view: View) -> int:
+    """Of the primary that it names.
+
+    The leader of a failover has the new epoch from the promotion on, and names the old primary
+    until all replicas follow. With both, a Sentinel would never be told of the new one: what
+    comes with an epoch that is not higher counts for nothing. One that is too low is put right.
+    """
+    return view.config_epoch if view.healthy else max(0, view.config_epoch - 1)
 
 
 def _leads(peer: PeerState | None) -> bool:
