@@ -1,5 +1,7 @@
 # Each target is a line; `make` alone prints them.
 STORE ?= sentinel
+KIT ?= sentinel
+KIT_ARGS ?=
 RUN_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
@@ -8,10 +10,11 @@ DRILL_ALL_ARGS ?= --all --repeat 3
 AGENTS_ARGS ?= --repeat 20 --durability balanced
 RIVALS_ARGS ?= --rounds 30 --tickets 100000 --durability balanced
 BIN := .venv/bin
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 SCRIPTS := deploy/scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python run test bench drill drill-all rivals agents lint types format lock clean model model-short
+.PHONY: help setup python run test bench drill drill-all rivals agents lint types format lock clean model model-short image up down ps logs
 
 help: ## Print these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1@/p' Makefile | awk -F@ '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -24,6 +27,21 @@ python: ## Make .venv, without a server
 
 run: python ## Run a highly available installation here; STORE=standalone, cluster, memory: another one
 	@$(if $(filter memory,$(STORE)),,$(SCRIPTS)/setup_redis.sh &&) exec $(BIN)/guarita local run --store $(STORE) $(RUN_ARGS)
+
+image: ## Make the container images guarita and guarita-proxy (needs Docker)
+	@python3 deploy/kit.py image
+
+up: ## Start a kit of containers; KIT=sentinel (highly available, behind TLS) or standalone
+	@python3 deploy/kit.py up $(KIT)
+
+down: ## Stop the kit and keep its data; KIT_ARGS=--volumes removes that too
+	@python3 deploy/kit.py down $(KIT) -- $(KIT_ARGS)
+
+ps: ## Show the containers of the kit
+	@python3 deploy/kit.py ps $(KIT) -- $(KIT_ARGS)
+
+logs: ## Show what the kit logs; KIT_ARGS='--follow service-1'
+	@python3 deploy/kit.py logs $(KIT) -- $(KIT_ARGS)
 
 test: setup ## Run every test that this machine can run; PYTEST_ARGS='-k name' chooses some
 	@$(BIN)/pytest --numprocesses 4 --no-loadscope-reorder $(PYTEST_ARGS)
@@ -52,8 +70,10 @@ types: python ## Check types
 format: python ## Put the code into its format
 	@$(BIN)/ruff check --fix && $(BIN)/ruff format
 
-lock: ## Write requirements.lock anew from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock
+lock: ## Write the lock files anew from pyproject.toml (needs uv)
+	$(LOCK) pyproject.toml --group dev -o requirements.lock
+	$(LOCK) pyproject.toml --extra certs --extra granian -c requirements.lock -o service/requirements.lock
+	$(LOCK) --group build -c requirements.lock -o service/build.lock
 
 clean: ## Remove .venv, caches and build results; not .guarita, which holds data
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
