@@ -14,7 +14,7 @@ LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-
 SCRIPTS := deploy/scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python run test bench drill drill-all rivals agents lint types format lock clean model model-short image up down ps logs
+.PHONY: help setup python run test test-containers bench drill drill-all rivals agents lint types format lock clean model model-short image up down ps logs
 
 help: ## Print these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1@/p' Makefile | awk -F@ '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -43,8 +43,11 @@ ps: ## Show the containers of the kit
 logs: ## Show what the kit logs; KIT_ARGS='--follow service-1'
 	@python3 deploy/kit.py logs $(KIT) -- $(KIT_ARGS)
 
-test: setup ## Run every test that this machine can run; PYTEST_ARGS='-k name' chooses some
-	@$(BIN)/pytest --numprocesses 4 --no-loadscope-reorder $(PYTEST_ARGS)
+test: setup ## Run every test that needs no containers; PYTEST_ARGS='-k name' chooses some
+	@$(BIN)/pytest --numprocesses 4 --no-loadscope-reorder -m 'not container' $(PYTEST_ARGS)
+
+test-containers: setup ## Run the tests of the container kits, one after the other (needs Docker)
+	@$(BIN)/pytest -m container tests/containers $(PYTEST_ARGS)
 
 bench: python ## Measure Guarita beside its peers (needs wrk, Node and Go) and write docs/performance.md
 	@$(SCRIPTS)/setup_redis.sh && $(BIN)/python -m bench $(BENCH_ARGS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 import threading
 import time
 from collections.abc import Coroutine
@@ -30,8 +31,6 @@ GAP_S = 0.4
 _TURNS = ("create", "redeem", "", "create", "verify", "redeem", "", "create", "verify", "verify")
 _COUNT_EVERY = 50
 
-_CREATE = request_of("POST", "/auth/create-session")
-_STATUS = request_of("GET", "/auth/session-status")
 _T = TypeVar("_T")
 
 
@@ -52,8 +51,18 @@ class _Followed:
 class Load:
     """Begins with `start`; after `stop`, `history` is complete and says what is true in the end."""
 
-    def __init__(self, port: int, *, rate: float = RATE) -> None:
-        self._client = Client(port)
+    def __init__(
+        self,
+        port: int,
+        *,
+        rate: float = RATE,
+        tls: ssl.SSLContext | None = None,
+        api_key: str | None = None,
+    ) -> None:
+        self._client = Client(port, tls=tls)
+        host = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._create_request = request_of("POST", "/auth/create-session", **host)
+        self._status_request = request_of("GET", "/auth/session-status", **host)
         self._every_s = 1 / rate
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run_loop, daemon=True)
@@ -84,7 +93,7 @@ class Load:
     def close(self) -> None:
         """End its thread."""
         self.stop()
-        self._loop.call_soon_threadsafe(self._client.close)
+        self._call(self._client.end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -172,7 +181,7 @@ class Load:
             self._errors.append(error)
 
     async def _create(self) -> None:
-        answer, reply = await self._ask(_CREATE)
+        answer, reply = await self._ask(self._create_request)
         if reply is None or answer.outcome is not Outcome.ACKNOWLEDGED:
             self._creates.append(answer)
             return
@@ -198,7 +207,7 @@ class Load:
         self._verifies.append(Verify(ticket.number, answer))
 
     async def _count(self) -> None:
-        answer, reply = await self._ask(_STATUS)
+        answer, reply = await self._ask(self._status_request)
         if reply is None or answer.outcome is not Outcome.ACKNOWLEDGED:
             self._counts.append(Count(answer))
             return

@@ -1,4 +1,4 @@
-"""A frugal HTTP client: keep-alive connections of one event loop to one service.
+"""A frugal HTTP client: keep-alive connections of one event loop to one service or proxy.
 
 It retries nothing, and tells a request that was not sent from one whose answer was lost.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, cast
@@ -53,13 +54,15 @@ def request_of(method: str, path: str, body: Any = None, **headers: str) -> byte
 class Client:
     """Sends each call on an idle connection, by turns, or on a new one."""
 
-    def __init__(self, port: int, host: str = HOST) -> None:
+    def __init__(self, port: int, host: str = HOST, tls: ssl.SSLContext | None = None) -> None:
         self._host, self._port = host, port
+        self._tls = tls
         self._idle: deque[_Connection] = deque()
+        self._open: set[_Connection] = set()
 
     async def call(self, request: bytes) -> Reply:
         """Raises `NotSentError` and `AnswerLostError`."""
-        connection = self._take() or await self._open()
+        connection = self._take() or await self._connect()
         try:
             async with asyncio.timeout(ANSWER_S):
                 reply = await connection.ask(request)
@@ -76,6 +79,13 @@ class Client:
         while self._idle:
             self._idle.popleft().close()
 
+    async def end(self) -> None:
+        """Return when the last connection is gone; under TLS that takes more than one step."""
+        for connection in self._open:
+            connection.abort()
+        while self._open:
+            await asyncio.sleep(0)
+
     def _take(self) -> _Connection | None:
         while self._idle:
             connection = self._idle.popleft()
@@ -83,11 +93,13 @@ class Client:
                 return connection
         return None
 
-    async def _open(self) -> _Connection:
+    async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_S):
-                _, connection = await loop.create_connection(_Connection, self._host, self._port)
+                _, connection = await loop.create_connection(
+                    lambda: _Connection(self._open), self._host, self._port, ssl=self._tls
+                )
         except OSError as exc:
             raise NotSentError(str(exc)) from exc
         return connection
@@ -96,8 +108,13 @@ class Client:
 class _Connection(asyncio.Protocol):
     """One call at a time; httptools calls the `on_` methods."""
 
+    def __init__(self, open_ones: set[_Connection]) -> None:
+        """While it is open it is one of `open_ones`."""
+        self._open_ones = open_ones
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._open_ones.add(self)
         self._waiting: asyncio.Future[Reply] | None = None
 
     @property
@@ -106,6 +123,9 @@ class _Connection(asyncio.Protocol):
 
     def close(self) -> None:
         self._transport.close()
+
+    def abort(self) -> None:
+        self._transport.abort()
 
     def ask(self, request: bytes) -> asyncio.Future[Reply]:
         self._parser = httptools.HttpResponseParser(self)
@@ -128,6 +148,7 @@ class _Connection(asyncio.Protocol):
             waiting.set_result(Reply(self._parser.get_status_code(), self._body))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._open_ones.discard(self)
         waiting, self._waiting = self._waiting, None
         if waiting and not waiting.done():
             waiting.set_exception(AnswerLostError(str(exc or "the connection was closed")))
