@@ -73,8 +73,11 @@ class Server:
     def sweep(self) -> None:
         """End what takes too long. When stopping, also the connections without a request."""
         now = time.monotonic()
-        for wire in list(self._wires):
-            wire.is_last = wire.is_last or self.is_stopping
+        wires = list(self._wires)
+        if self.is_stopping:  # all of them, before a close lets another thread answer meanwhile
+            for wire in wires:
+                wire.is_last = True
+        for wire in wires:
             if wire.expires < now or (wire.is_last and wire.is_idle):
                 wire.expire()
 
