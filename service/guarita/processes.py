@@ -40,12 +40,11 @@ def spawn(argv: Sequence[str], *, cwd: Path, log: Path, without: tuple[str, ...]
     session of its own: a Ctrl-C in the terminal must reach only the one who stops all
     processes in order. Raises `OSError` if it cannot be started or the log not written.
     """
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(without)}
     with log.open("ab") as output:
         child = subprocess.Popen(  # noqa: S603
             argv,
             cwd=cwd,
-            env=environ,
+            env=environment(without),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -54,6 +53,11 @@ def spawn(argv: Sequence[str], *, cwd: Path, log: Path, without: tuple[str, ...]
     _children[child.pid] = child
     seen = _look(child.pid)
     return Identity(child.pid, seen[1] if seen else "gone")
+
+
+def environment(without: tuple[str, ...]) -> dict[str, str]:
+    """This process's environment but for names that begin with one of `without`."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(without)}
 
 
 def identify(pid: int) -> Identity:

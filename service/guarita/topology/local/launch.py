@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
-from guarita import processes
+from guarita import forks, processes
 from guarita.errors import TopologyError
+from guarita.forks import Command
 from guarita.node.child import noted_server
-from guarita.processes import Condition
+from guarita.processes import Condition, Identity
 from guarita.servers import Server, find_server
 from guarita.topology.local import ports
 from guarita.topology.local.nodes import Node
@@ -66,13 +67,14 @@ class Launcher:
         server = self.server()
         for node in dead:
             self._check_ports(node)
+        forked = [node for node in dead if node.http_port is not None and not self._enter(node)]
         for node in dead:
             if node.http_port is None:
                 self._spawn(node, [server.path, str(node.config), *arguments(node)])
-            else:
-                kind = "node" if node.kind == "data" else "sentinel"
-                config = ["--config", str(node.config)]
-                self._spawn(node, [sys.executable, "-m", "guarita", *config, kind])
+            elif node not in forked:
+                self._spawn(node, [sys.executable, "-m", "guarita", *_agent_arguments(node)])
+        if forked:
+            self._fork(forked)
         for node in dead:
             self._wait_listening(node)
         return dead
@@ -98,6 +100,18 @@ class Launcher:
             )
         except OSError as exc:
             raise unwritable(node.directory, exc) from exc
+        self._note(node, identity)
+
+    def _fork(self, agents: Sequence[Node]) -> None:
+        commands = [
+            Command(each.name, _agent_arguments(each), str(each.directory), str(each.log))
+            for each in agents
+        ]
+        running = forks.spawn(commands, without=NOT_INHERITED)
+        for node, identity in zip(agents, running, strict=True):
+            self._note(node, identity)
+
+    def _note(self, node: Node, identity: Identity) -> None:
         running = Running(
             name=node.name,
             kind=node.kind,
@@ -121,6 +135,10 @@ class Launcher:
             raise PortTaken(_taken(node, node.port))
         lines = "\n".join(text.splitlines()[-8:])
         raise TopologyError(f"{node.name} ended at its start; the end of {node.log}:\n{lines}")
+
+
+def _agent_arguments(node: Node) -> tuple[str, ...]:
+    return ("--config", str(node.config), "node" if node.kind == "data" else "sentinel")
 
 
 def _taken(node: Node, port: int) -> str:
