@@ -96,11 +96,10 @@ def test_an_unredeemed_ticket_costs_no_more_memory_than_stated(standalone, figur
     with redis.Redis(host=node.host, port=node.port) as client:
         kind = "valkey" if "valkey_version" in client.info("server") else "redis"
         # The first use of each command costs the server a histogram, whatever the tickets.
-        Filler(client, KeyNames("warm:", "auth_stats")).create(10, ttl_s=1800)
+        Filler(node, KeyNames("warm:", "auth_stats")).create(10, ttl_s=1800)
         before = client.info("memory")["used_memory"]
-        with redis.Redis(host=node.host, port=node.port) as loader:
-            Filler(loader, KeyNames("auth_session:", "auth_stats")).create(TICKETS, ttl_s=1800)
-        # Its connection had buffers of its own: they go with it.
+        Filler(node, KeyNames("auth_session:", "auth_stats")).create(TICKETS, ttl_s=1800)
+        # Its connections had buffers of their own: they go with them.
         eventually(lambda: client.info("clients")["connected_clients"] == 1)
         each = (client.info("memory")["used_memory"] - before) / TICKETS
     figure(f"memory of an unredeemed ticket on {kind}: {each:.1f} bytes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -14,7 +15,7 @@ from guarita.stores import scripts
 from guarita.stores.base import Status
 from guarita.stores.record import split_id
 from guarita.stores.redis import KeyNames, RedisStore
-from guarita.topology.local import LocalStandalone
+from guarita.topology.local import LocalStandalone, Node
 
 from .conftest import settings_for, started
 from .test_contract import eventually, redeem_of
@@ -33,35 +34,47 @@ def standalone(tmp_path: Path) -> Iterator[LocalStandalone]:
 
 
 class Filler:
-    """Creates and redeems by the real scripts, in batches."""
+    """Creates and redeems by the real scripts, many at a time, without an answer to each."""
 
-    def __init__(self, client: redis.Redis, names: KeyNames) -> None:
-        self._client = client
+    def __init__(self, node: Node, names: KeyNames) -> None:
+        self._address = (node.host, node.port)
         self._names = names
-        for script in (scripts.CREATE, scripts.REDEEM):
-            client.script_load(script.text)
+        with redis.Redis(host=node.host, port=node.port) as client:
+            for script in (scripts.CREATE, scripts.REDEEM):
+                client.script_load(script.text)
 
     def create(self, count: int, ttl_s: int) -> list[UUID]:
         ids = [uuid4() for _ in range(count)]
-        self._run(scripts.CREATE, [(id, (ttl_s, 0, b"")) for id in ids])
+        self._run(scripts.CREATE, [(id, (b"%d" % ttl_s, b"0", b"")) for id in ids])
         return ids
 
     def redeem(self, ids: list[UUID]) -> None:
         calls = []
         for id in ids:
             redeem = redeem_of(id)
-            calls.append((id, (redeem.attempt_sha256, redeem.token_sha256, 600, 60, 0)))
+            hashes = (redeem.attempt_sha256, redeem.token_sha256)
+            calls.append((id, (*hashes, b"600", b"60", b"0")))
         self._run(scripts.REDEEM, calls)
 
-    def _run(self, script: scripts.Script, calls: list[tuple[UUID, tuple[object, ...]]]) -> None:
-        counters, expiring = self._names.counters(""), self._names.expiring("")
-        for start in range(0, len(calls), 2000):
-            with self._client.pipeline(transaction=False) as pipeline:
+    def _run(self, script: scripts.Script, calls: list[tuple[UUID, tuple[bytes, ...]]]) -> None:
+        begin = (b"EVALSHA", script.sha1, b"3")
+        shared = (self._names.counters(""), self._names.expiring(""))
+        with socket.create_connection(self._address) as connection:
+            connection.sendall(b"CLIENT REPLY OFF\r\n")
+            for start in range(0, len(calls), 2000):
+                commands = []
                 for id, args in calls[start : start + 2000]:
-                    keys = (self._names.record(id, ""), counters, expiring)
-                    rest = split_id(id)[1]
-                    pipeline.execute_command("EVALSHA", script.sha1, 3, *keys, rest, *args)
-                pipeline.execute()
+                    rest = b"%d" % split_id(id)[1]
+                    key = self._names.record(id, "")
+                    commands.append(packed(*begin, key, *shared, rest, *args))
+                connection.sendall(b"".join(commands))
+            connection.sendall(b"CLIENT REPLY ON\r\n")
+            assert connection.recv(100) == b"+OK\r\n"
+
+
+def packed(*words: bytes) -> bytes:
+    """A command as it is sent (https://redis.io/docs/latest/develop/reference/protocol-spec/)."""
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words)
 
 
 def commands_of_one_status(store: RedisStore, client: redis.Redis) -> int:
@@ -94,7 +107,7 @@ def test_status_is_exact_at_a_cost_that_tickets_do_not_change(standalone, opened
     store = opened(settings)
     node = standalone.nodes[0]
     with redis.Redis(host=node.host, port=node.port) as client:
-        fill = Filler(client, names)
+        fill = Filler(node, names)
         fill.create(10, ttl_s=600)
         cost_of_ten = commands_of_one_status(store, client)
 
