@@ -126,9 +126,11 @@ fi
 say "installing the locked dependencies (the first time takes a minute or two)"
 PIP_DISABLE_PIP_VERSION_CHECK=1
 export PIP_DISABLE_PIP_VERSION_CHECK
-"$VENV/bin/python" -m pip install --require-hashes -r requirements.lock --quiet \
+"$VENV/bin/python" -m pip install --require-hashes -r requirements.lock --quiet --no-compile \
     || give_up "pip could not install the dependencies (see above); run it again to go on"
 "$VENV/bin/python" -m pip install --quiet --no-deps --no-build-isolation -e . \
     || give_up "pip could not install this package (see above)"
+# On all cores; pip uses one. What cannot be compiled is never imported.
+"$VENV/bin/python" -m compileall -q -j 0 "$VENV/lib" >/dev/null 2>&1 || true
 digest >"$STAMP"
 say "$VENV is ready"
