@@ -124,7 +124,18 @@ def played(directory: Path, *scenarios: str) -> tuple[int, list[dict[str, Any]]]
         find_server()
     except ServerMissing as exc:
         pytest.skip(str(exc))
-    words = ["drill", "run", *scenarios, "--rate", "60", "--duration", "4", "--json", "--out", str(directory)]
+    words = [
+        "drill",
+        "run",
+        *scenarios,
+        "--rate",
+        "60",
+        "--duration",
+        "4",
+        "--json",
+        "--out",
+        str(directory),
+    ]
     ended = subprocess.run(
         [sys.executable, "-m", "guarita", *words],
         cwd=ROOT,
