@@ -34,9 +34,9 @@ _REJOINED = {"rejoined_s": 1.0}
 _BALANCED = ("balanced",)
 
 SCENARIOS: dict[str, Scenario] = {
-    "term": Scenario(outages.term_primary, 1.0),
-    "kill-server": Scenario(outages.kill_server, 3.5),
     # `strict` stands still while a node is dead.
+    "term": Scenario(outages.term_primary, 1.0, durabilities=_BALANCED),
+    "kill-server": Scenario(outages.kill_server, 3.5),
     "kill-node": Scenario(outages.kill_node, 6.0, durabilities=_BALANCED),
     "stop-server": Scenario(outages.stop_server, 6.0, measured={**_REJOINED, "stale_acks": 0}),
     "stop-node": Scenario(outages.stop_node, 6.0, measured={**_REJOINED, "stale_acks": 0}),

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from guarita import processes
 from guarita.errors import TopologyError
-from guarita.node.child import PID_FILE, Child, end_orphan
+from guarita.node.child import MOST_RESTARTS, PID_FILE, Child, Restarts, end_orphan
 from guarita.processes import Condition
 
 NAP = "import time; print('up', flush=True); time.sleep(60)"
@@ -125,3 +125,10 @@ def test_what_a_killed_agent_left_is_ended_and_nobody_else(child: Child, tmp_pat
     note.write_text(earlier)
     assert end_orphan(tmp_path)
     assert processes.condition(server) is Condition.DEAD
+
+
+def test_a_server_that_crashes_all_the_time_is_given_up_and_one_killed_now_and_then_is_not():
+    restarts = Restarts()
+    assert [restarts.allow(now_s) for now_s in range(MOST_RESTARTS + 1)] == [True] * 5 + [False]
+    restarts = Restarts()
+    assert all(restarts.allow(now_s * 2.5) for now_s in range(30))

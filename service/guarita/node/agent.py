@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections import deque
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +17,7 @@ from guarita.clients import client, local_connection
 from guarita.config import Address as ConfigAddress
 from guarita.config import Credentials, Settings, check_data_node
 from guarita.node import boot, handover, leave, metrics
-from guarita.node.child import Child
+from guarita.node.child import Child, Restarts
 from guarita.node.conf import agent_user, data_lines, write_file
 from guarita.node.directory import enter
 from guarita.node.duty import Duty, Since
@@ -37,7 +36,6 @@ from guarita.stores.sentinel import SentinelMajority
 SOCKET = Path("server.sock")  # in the data directory, which is the working directory
 ASK_S = 0.3
 TELL_S = 5.0  # how often the log hears why a node that boots waits
-MOST_RESTARTS = 5  # of a server that crashes, in a minute
 GONE_S = 2.0  # of silence, after which a server that is to leave holds nobody up
 STOP_S = 1.5  # for the server to end, of a stop
 NAMED_S = 5.0  # after a hand over, until a majority of the Sentinels names the new primary
@@ -110,18 +108,16 @@ class Agent:
         directory = enter(self._settings.node.data_dir)
         self._endpoint.start()
         self._watch.start()
-        restarts: deque[float] = deque(maxlen=MOST_RESTARTS)
+        restarts = Restarts()
         try:
             while True:
                 served = self._serve_once(directory)
                 code = self._child.exit_code
                 if code is None or self._stopping.is_set():
                     return self._stop()
-                now_s = time.monotonic()
-                if not served or (len(restarts) == MOST_RESTARTS and now_s - restarts[0] < 60):
+                if not (served and restarts.allow(time.monotonic())):
                     _log.error("the server ended", exit_code=code)
                     return code if code >= 0 else 128 - code
-                restarts.append(now_s)
                 metrics.ACTIONS.labels("restart").inc()
                 _log.warning("restart", reason=f"the server ended with {code}")
         finally:

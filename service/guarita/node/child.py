@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import threading
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -17,6 +18,10 @@ from guarita.errors import TopologyError
 from guarita.processes import Condition, Identity
 
 PID_FILE = "server.pid"
+
+# systemd's defaults for a unit that is started again too often: systemd-system.conf(5).
+MOST_RESTARTS = 5
+RESTARTS_S = 10.0
 
 _log = structlog.get_logger("guarita.node.server")
 
@@ -102,6 +107,20 @@ class Child:
             threading.Thread(target=_forward, args=(output,), daemon=True).start()
         process.wait()
         ended.set()
+
+
+class Restarts:
+    """Whether a server that crashed is to be started again, or does so all the time."""
+
+    def __init__(self) -> None:
+        self._seconds: deque[float] = deque(maxlen=MOST_RESTARTS)
+
+    def allow(self, now_s: float) -> bool:
+        """Whether it may be, at this time of a monotonic clock; then it counts."""
+        too_often = len(self._seconds) == MOST_RESTARTS and now_s - self._seconds[0] < RESTARTS_S
+        if not too_often:
+            self._seconds.append(now_s)
+        return not too_often
 
 
 def end_orphan(directory: Path, timeout_s: float = 5.0) -> bool:

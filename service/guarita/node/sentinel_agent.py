@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -18,7 +17,7 @@ from guarita.clients import client
 from guarita.config import Address as ConfigAddress
 from guarita.config import Credentials, Settings, check_sentinel
 from guarita.node import first, forget, metrics
-from guarita.node.child import Child
+from guarita.node.child import Child, Restarts
 from guarita.node.conf import agent_user, write_file
 from guarita.node.directory import enter
 from guarita.node.endpoint import Answer, Endpoint
@@ -31,7 +30,6 @@ from guarita.stores.durability import Address
 FILE = Path("sentinel.conf")  # in the data directory, which is the working directory
 INTERVAL_S = 1.0
 ASK_S = 0.3
-MOST_RESTARTS = 5  # of a server that crashes, in a minute
 
 _log = structlog.get_logger("guarita.node")
 
@@ -79,18 +77,16 @@ class SentinelAgent:
         """Until it is asked to stop, or the server can not be kept up."""
         directory = enter(self._settings.node.data_dir)
         self._endpoint.start()
-        restarts: deque[float] = deque(maxlen=MOST_RESTARTS)
+        restarts = Restarts()
         try:
             while self._write_file():
                 answered = self._serve_once(directory)
                 if self._stopping.is_set():
                     break
-                code, now_s = self._child.exit_code or 0, time.monotonic()
-                too_often = len(restarts) == MOST_RESTARTS and now_s - restarts[0] < 60
-                if not answered or too_often:
+                code = self._child.exit_code or 0
+                if not (answered and restarts.allow(time.monotonic())):
                     _log.error("the server ended", exit_code=code)
                     return code if code >= 0 else 128 - code
-                restarts.append(now_s)
                 _act("restart", f"the server ended with {code}")
             return self._child.stop(self._settings.node.stop_s)
         finally:
