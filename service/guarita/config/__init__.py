@@ -4,6 +4,7 @@ Nothing else in Guarita reads the environment.
 """
 
 from guarita.config.addresses import Address
+from guarita.config.forming import check_cluster
 from guarita.config.loading import Loaded, load, load_with_origins
 from guarita.config.node import NodeSettings, NodeUser, NodeUsers
 from guarita.config.node_rules import check_data_node, check_sentinel
@@ -56,6 +57,7 @@ __all__ = [
     "Tenant",
     "TlsSettings",
     "Topology",
+    "check_cluster",
     "check_data_node",
     "check_sentinel",
     "load",

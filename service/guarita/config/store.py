@@ -121,7 +121,10 @@ class ClusterSettings(Section):
     """A Redis or Valkey Cluster. Used with `topology: cluster`."""
 
     nodes: Addresses = ()
-    """Some of its nodes as `host:port`; the others are learned from them."""
+    """Some of its nodes as `host:port`; the others are learned from them. `guarita cluster form`
+    needs every node, the first primaries first."""
+    replicas: Whole = Field(1, ge=1, le=10)
+    """Replicas of each primary; `guarita cluster form` alone asks for it."""
 
 
 class DataSettings(Credentials):

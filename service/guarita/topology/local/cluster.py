@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 import redis
 
 from guarita import processes
 from guarita.errors import TopologyError
+from guarita.topology.cluster import Member, form, members_of
 from guarita.topology.local.installation import Installation
 from guarita.topology.local.nodes import Node
 
-SLOTS = 16384
 PRIMARIES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A node as another one sees it (CLUSTER NODES)."""
-
-    id: str
-    port: int
-    flags: frozenset[str]
-    primary_id: str
-    slots: tuple[tuple[int, int], ...]
-    linked: bool
-
-    @property
-    def failed(self) -> bool:
-        return not self.flags.isdisjoint({"fail", "fail?", "noaddr", "handshake"})
-
-    @property
-    def serves(self) -> bool:
-        return "master" in self.flags and bool(self.slots) and not self.failed
 
 
 class LocalCluster(Installation):
@@ -56,20 +35,11 @@ class LocalCluster(Installation):
 
     def form(self, *, timeout_s: float) -> None:
         """Give out the slots and the replicas, unless that was done before."""
-        if len(self._view_of(self.nodes[0])) > 1:
+        members = self._view_of(self.nodes[0])
+        if len(members) == len(self.nodes) and all(e.slots or e.primary_id for e in members):
             return
-        primaries, replicas = self.nodes[:PRIMARIES], self.nodes[PRIMARIES:]
-        for number, node in enumerate(primaries):
-            first, last = number * SLOTS // PRIMARIES, (number + 1) * SLOTS // PRIMARIES - 1
-            self._tell(node, "ADDSLOTSRANGE", first, last)
-        for number, node in enumerate(self.nodes, start=1):
-            self._tell(node, "SET-CONFIG-EPOCH", number)
-        for node in self.nodes[1:]:
-            self._tell(node, "MEET", self.nodes[0].host, self.nodes[0].port)
-        if not processes.wait_until(self._all_met, timeout_s=timeout_s):
-            raise TopologyError(f"The Cluster nodes did not meet within {timeout_s:g} s.")
-        for replica, primary in zip(replicas, primaries, strict=True):
-            self._tell(replica, "REPLICATE", self._tell(primary, "MYID"))
+        nodes = {node.address: node for node in self.nodes}
+        form(tuple(nodes), lambda each: self.client(nodes[each]), replicas=1, timeout_s=timeout_s)
 
     # Who is primary
 
@@ -92,7 +62,7 @@ class LocalCluster(Installation):
     def primary(self, slot: int = 0) -> Node:
         """The primary of a slot. Raises `TopologyError`."""
         with self.client(self.primaries()[0]) as client:
-            for member in _members(client):
+            for member in members_of(client):
                 if any(first <= slot <= last for first, last in member.slots):
                     return self.node_at(member.port)
         raise TopologyError(f"No primary has slot {slot}.")
@@ -148,36 +118,13 @@ class LocalCluster(Installation):
                 return f"{node} does not see {PRIMARIES} primaries with a replica each"
         return None
 
-    def _all_met(self) -> bool:
-        return all(
-            sum(each.linked for each in self._view_of(node)) == len(self.nodes)
-            for node in self.nodes
-        )
-
     def _view_of(self, node: Node) -> list[Member]:
         with self.client(node) as client:
-            return _members(client)
+            return members_of(client)
 
     def _tell(self, node: Node, *command: str | int) -> Any:
         with self.client(node) as client:
             return client.execute_command("CLUSTER", *command)
-
-
-def _members(client: redis.Redis) -> list[Member]:
-    """The Cluster as one node sees it, in order of slots."""
-    rows: dict[str, dict[str, Any]] = client.execute_command("CLUSTER NODES")  # type: ignore[no-untyped-call]
-    members = [
-        Member(
-            id=row["node_id"],
-            port=int(address.rpartition(":")[2]),
-            flags=frozenset(row["flags"].split(",")),
-            primary_id=row["master_id"],
-            slots=tuple((int(each[0]), int(each[-1])) for each in row["slots"]),
-            linked=row["connected"],
-        )
-        for address, row in rows.items()
-    ]
-    return sorted(members, key=lambda member: member.slots)
 
 
 def _is_whole(view: list[Member]) -> bool:
