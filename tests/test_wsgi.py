@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,11 +12,13 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import guarita
 from guarita.errors import ServerMissing, TopologyError
 from guarita.processes import wait_until
 from guarita.server.address import check_address
@@ -179,6 +182,27 @@ def test_a_unix_socket_is_served(tmp_path: Path, kind: str) -> None:
         process.terminate()
         assert process.wait(timeout=30) == 0
     assert _health(tmp_path) == 1
+
+
+def test_with_reload_workers_take_up_a_change_of_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source/guarita"
+    unwanted = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(guarita.__file__).parent, source, ignore=unwanted)
+    monkeypatch.setenv("PYTHONPATH", str(source.parent))
+    with serving(tmp_path, more={"reload": True}, store=MEMORY) as service:
+        health = source / "api/health.py"
+        health.write_text(health.read_text().replace("The store answers", "It is reloaded"))
+
+        def says_so() -> bool:
+            try:
+                return service.call("GET", "/auth/redis-health").json["message"] == "It is reloaded"
+            except (OSError, HTTPException):  # between the two workers
+                return False
+
+        assert wait_until(says_so, timeout_s=60)
+        assert service.stop() == 0
 
 
 def _health(directory: Path) -> int:

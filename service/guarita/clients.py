@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.credentials import CredentialProvider
 from redis.retry import Retry
 
-from guarita.config import Credentials
+from guarita.config import Credentials, TlsSettings
 
 Address = tuple[str, int]
 Argument = bytes | str | int
@@ -63,6 +65,20 @@ def local_connection(path: Path, credentials: Credentials, io_timeout_s: float |
         protocol=2,
         driver_info=None,
     )
+
+
+def agent_connection(address: Address, tls: TlsSettings, timeout_s: float) -> HTTPConnection:
+    """To a node's agent, which speaks TLS where its server does: `tls` is that of the data nodes.
+
+    Raises `OSError` where a file is wrong.
+    """
+    if not tls.enabled:
+        return HTTPConnection(*address, timeout=timeout_s)
+    context = ssl.create_default_context(cafile=_path(tls.ca_file))
+    context.check_hostname = tls.verify_names
+    if tls.cert_file is not None:
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+    return HTTPSConnection(*address, timeout=timeout_s, context=context)
 
 
 def exchange(connection: Any, commands: Sequence[tuple[Argument, ...]]) -> list[Any]:

@@ -170,6 +170,10 @@ RULES = [
         "store.data.db: 1: a Cluster has only database 0",
     ),
     (
+        {"server": {"kind": "granian", "reload": True}},
+        "server.reload: true: needs server.kind gunicorn",
+    ),
+    (
         {"store": {"topology": "memory"}, "server": {"workers": 2}},
         "server.workers: 2: the memory store lives in one process",
     ),

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from guarita import certs
+from guarita.clients import agent_connection
+from guarita.config import NodeSettings, TlsSettings
 from guarita.errors import TopologyError
 from guarita.node import metrics
-from guarita.node.endpoint import Answer, Endpoint
+from guarita.node.endpoint import Answer, Endpoint, tls_of
 from guarita.topology.local import ports
 
 
@@ -76,3 +81,57 @@ def test_who_sends_nothing_keeps_nobody_waiting(port: int) -> None:
 def test_an_address_that_is_taken_is_said_in_one_sentence(port: int) -> None:
     with pytest.raises(TopologyError, match=rf"^node\.http: 127\.0\.0\.1:{port}: cannot be"):
         Endpoint(f"127.0.0.1:{port}", {}).start()
+
+
+@pytest.fixture
+def tls_port(tmp_path: Path) -> Iterator[int]:
+    """An endpoint whose certificate is for 127.0.0.1, signed by `tmp_path`/ca.crt."""
+    certs.init(tmp_path, (certs.Leaf("node", ("127.0.0.1",)),))
+    files = {f"{name}_file": tmp_path / file for name, file in FILES.items()}
+    (port,) = ports.free_ports(1)
+    node = NodeSettings(tls=files)
+    endpoint = Endpoint(
+        f"127.0.0.1:{port}", {"/livez": lambda: Answer.text(200, "a")}, tls_of(node)
+    )
+    endpoint.start()
+    yield port
+    endpoint.close()
+
+
+FILES = {"cert": "node.crt", "key": "node.key", "ca": "ca.crt"}
+
+
+def ask_over_tls(host: str, port: int, ca_file: Path) -> int:
+    tls = TlsSettings(enabled=True, ca_file=ca_file)
+    connection = agent_connection((host, port), tls, 5.0)
+    try:
+        connection.request("GET", "/livez")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_with_tls_names_and_authorities_are_checked(tls_port: int, tmp_path: Path) -> None:
+    assert ask_over_tls("127.0.0.1", tls_port, tmp_path / "ca.crt") == 200
+    with pytest.raises(ssl.SSLCertVerificationError, match="not valid for 'localhost'"):
+        ask_over_tls("localhost", tls_port, tmp_path / "ca.crt")
+    certs.init(tmp_path / "other", (certs.Leaf("node", ("127.0.0.1",)),))
+    with pytest.raises(ssl.SSLCertVerificationError):
+        ask_over_tls("127.0.0.1", tls_port, tmp_path / "other/ca.crt")
+
+
+def test_with_tls_nothing_is_said_in_the_clear_and_a_silent_caller_stops_nobody(
+    tls_port: int, tmp_path: Path
+) -> None:
+    with pytest.raises((OSError, http.client.HTTPException)):
+        ask(tls_port, "/livez")
+    with socket.create_connection(("127.0.0.1", tls_port)):
+        assert ask_over_tls("127.0.0.1", tls_port, tmp_path / "ca.crt") == 200
+
+
+def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    certs.init(tmp_path, (certs.Leaf("node", ("a",)), certs.Leaf("other", ("b",))))
+    files = {f"{name}_file": tmp_path / file for name, file in FILES.items()}
+    node = NodeSettings(tls={**files, "key_file": tmp_path / "other.key"})
+    with pytest.raises(TopologyError, match=r"^node\.tls: .*node\.crt, .*other\.key: "):
+        tls_of(node)

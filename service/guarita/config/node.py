@@ -58,7 +58,7 @@ class NodeUsers(Section):
 
 
 class NodeTlsSettings(Section):
-    """TLS of the server that the agent runs; it has no other port then."""
+    """TLS of the server that the agent runs, and of the agent's HTTP: no other port is open."""
 
     cert_file: InputFile | None = None
     """PEM file of the server's certificate, which replicas and Sentinels show to others too."""

@@ -108,6 +108,12 @@ def _memory_is_one_process(settings: Settings) -> Iterator[Mistake]:
         )
 
 
+def _reload_is_of_gunicorn(settings: Settings) -> Iterator[Mistake]:
+    server = settings.server
+    if server.reload and server.kind != "gunicorn":
+        yield "server.reload", server.reload, "needs server.kind gunicorn"
+
+
 def _one_password(section: str) -> tuple[tuple[str, ...], Rule]:
     path = f"store.{section}"
 
@@ -217,6 +223,7 @@ def _logs_are_two_files(settings: Settings) -> Iterator[Mistake]:
 
 RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("server.workers", "store.topology"), _memory_is_one_process),
+    (("server.reload", "server.kind"), _reload_is_of_gunicorn),
     (("store.topology", "store.sentinel.nodes", "store.cluster.nodes"), _topology_has_its_nodes),
     (("store.topology", "store.data_nodes"), _cluster_names_no_data_nodes),
     (("store.topology", "store.data.db"), _cluster_has_one_database),

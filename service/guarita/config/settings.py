@@ -50,6 +50,8 @@ class ServerSettings(Section):
     """The address under which browsers reach the service, such as `https://auth.example`."""
     trusted_proxies: tuple[Network, ...] = ()
     """Networks of the proxies whose `X-Forwarded-*` headers are believed."""
+    reload: Switch = False
+    """Whether workers start anew when their source changes: for development, with gunicorn."""
 
     @property
     def is_loopback(self) -> bool:

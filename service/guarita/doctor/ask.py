@@ -7,13 +7,13 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from typing import Any
 
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 
-from guarita.clients import pool
-from guarita.config import Address, Credentials, SessionSettings, Topology
+from guarita.clients import agent_connection, pool
+from guarita.config import Address, Credentials, SessionSettings, TlsSettings, Topology
 from guarita.doctor import answers
 from guarita.doctor.answers import text_of
 from guarita.doctor.seen import Agent, Cause, Failure, HostName, Node, Sentinel, Server
@@ -208,17 +208,20 @@ def resolve(host: str) -> HostName:
     return HostName(host, time.monotonic() - began, addresses)
 
 
-def ask_agent(address: Address) -> Agent:
-    """Whether a node agent is alive and ready."""
-    alive, trouble = _get(address, "/livez")
+def ask_agent(address: Address, tls: TlsSettings) -> Agent:
+    """Whether a node agent is alive and ready; `tls` is that of the data nodes."""
+    alive, trouble = _get(address, tls, "/livez")
     if not alive:
         return Agent(address, alive=False, ready=False, trouble=trouble)
-    ready, trouble = _get(address, "/readyz")
+    ready, trouble = _get(address, tls, "/readyz")
     return Agent(address, alive=True, ready=ready, trouble=trouble)
 
 
-def _get(address: Address, path: str) -> tuple[bool, str]:
-    connection = HTTPConnection(address.host, address.port, timeout=TIMEOUT_S)
+def _get(address: Address, tls: TlsSettings, path: str) -> tuple[bool, str]:
+    try:
+        connection = agent_connection((address.host, address.port), tls, TIMEOUT_S)
+    except OSError as exc:
+        return False, f"store.data.tls: {exc}"
     try:
         connection.request("GET", path)
         status = connection.getresponse().status

@@ -78,7 +78,7 @@ class _Round:
         else:
             self._ask_nodes([Address(store.standalone.host, store.standalone.port)])
         for address in agents:
-            self._ask((Agent, address), partial(ask.ask_agent, address))
+            self._ask((Agent, address), partial(ask.ask_agent, address, store.data.tls))
 
     def wait(self, until: float) -> None:
         """Collects answers and asks whom they name. Raises what no server can be blamed for."""

@@ -21,7 +21,7 @@ from guarita.node.child import Child, Restarts
 from guarita.node.conf import agent_user, data_lines, write_file
 from guarita.node.directory import enter
 from guarita.node.duty import Duty, Since
-from guarita.node.endpoint import Endpoint
+from guarita.node.endpoint import Endpoint, tls_of
 from guarita.node.own import INTERVAL_S, Observer, Own, look
 from guarita.node.peers import Agents, State
 from guarita.node.server import Server
@@ -79,8 +79,7 @@ class Agent:
         )
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        agents = [(each.host, each.port) for each in node.other_agents]
-        self._agents = Agents(agents, timeout_s=ASK_S)
+        self._agents = Agents(settings, timeout_s=ASK_S)
         sentinel = settings.store.sentinel
         self._sentinel_clients = {
             (each.host, each.port): client(
@@ -96,7 +95,7 @@ class Agent:
             self._wake.set,
         )
         self._status = Status(self._me, self._child, self._watch.now, self._look)
-        self._endpoint = Endpoint(node.http, self._status.routes())
+        self._endpoint = Endpoint(node.http, self._status.routes(), tls_of(node))
 
     def ask_to_stop(self) -> None:
         """As a signal handler does: only notes it. The thread that it interrupts may hold the lock

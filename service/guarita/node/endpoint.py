@@ -1,8 +1,12 @@
-"""The agent's HTTP endpoint: a few GET routes for probes, Prometheus and the other agents."""
+"""The agent's HTTP endpoint: a few GET routes for probes, Prometheus and the other agents.
+
+With `node.tls` it is HTTPS, as the server beside it speaks TLS alone.
+"""
 
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +15,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from guarita.config import Address
+from guarita.config import Address, NodeSettings
 from guarita.errors import TopologyError
 
 TIMEOUT_S = 3.0  # for a request to arrive, and for each write of its answer
@@ -36,16 +40,30 @@ class Answer:
 Routes = Mapping[str, Callable[[], Answer]]
 
 
+def tls_of(node: NodeSettings) -> ssl.SSLContext | None:
+    """As whom the endpoint answers, or None for plain HTTP. Raises `TopologyError`."""
+    tls = node.tls
+    if tls.cert_file is None or tls.key_file is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+    except OSError as exc:
+        raise TopologyError(f"node.tls: {tls.cert_file}, {tls.key_file}: {exc}") from exc
+    return context
+
+
 class Endpoint:
     """Answers GET and HEAD, each request in a thread of its own, while it is started.
 
     A route is called in that thread; when it raises, the answer is 500 and the log has it.
     """
 
-    def __init__(self, bind: str, routes: Routes) -> None:
+    def __init__(self, bind: str, routes: Routes, tls: ssl.SSLContext | None = None) -> None:
         """`bind` is `host:port`, an IPv6 address in brackets."""
         self._bind = bind
         self._routes = routes
+        self._tls = tls
         self._server: ThreadingHTTPServer | None = None
 
     def start(self) -> None:
@@ -55,7 +73,7 @@ class Endpoint:
             found = socket.getaddrinfo(
                 address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
-            self._server = _server(found[0], found[4][:2], _handler(self._routes))
+            self._server = _server(found[0], found[4][:2], _handler(self._routes, self._tls))
         except OSError as exc:
             raise TopologyError(
                 f"node.http: {self._bind}: cannot be listened at: {exc.strerror}"
@@ -86,11 +104,23 @@ def _server(
     return Server((str(host), int(str(port))), handler)
 
 
-def _handler(routes: Routes) -> type[BaseHTTPRequestHandler]:
+def _handler(routes: Routes, tls: ssl.SSLContext | None) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = TIMEOUT_S
         server_version = "guarita"
         sys_version = ""
+
+        def setup(self) -> None:
+            """In the thread of the request, so that a caller who shakes no hands stops nobody."""
+            if tls is not None:
+                self.request.settimeout(TIMEOUT_S)
+                self.request = tls.wrap_socket(self.request, server_side=True)
+            super().setup()
+
+        def finish(self) -> None:
+            super().finish()
+            if tls is not None:
+                self.connection.close()  # the server closes what it accepted, which is empty now
 
         def do_GET(self) -> None:
             answer = _answer(routes, urlsplit(self.path).path)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from guarita.clients import agent_connection
+from guarita.config import Settings
 from guarita.stores.durability import Address
 from guarita.stores.guard import History
 
@@ -87,9 +89,10 @@ def _history(data: Mapping[str, Any] | None) -> History | None:
 class Agents:
     """The agents of the other data nodes."""
 
-    def __init__(self, agents: Iterable[Address], *, timeout_s: float) -> None:
+    def __init__(self, settings: Settings, *, timeout_s: float) -> None:
         """`timeout_s`: to connect, and for each piece of an answer."""
-        self._agents = tuple(agents)
+        self._agents = tuple((each.host, each.port) for each in settings.node.other_agents)
+        self._tls = settings.store.data.tls
         self._timeout_s = timeout_s
         self._executor = ThreadPoolExecutor(max(1, len(self._agents)), "guarita-agents")
         self._asked: dict[Address, Future[PeerState | None]] = {}
@@ -111,7 +114,10 @@ class Agents:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _ask(self, agent: Address) -> PeerState | None:
-        connection = http.client.HTTPConnection(*agent, timeout=self._timeout_s)
+        try:
+            connection = agent_connection(agent, self._tls, self._timeout_s)
+        except OSError:
+            return None
         try:
             connection.request("GET", "/node")
             response = connection.getresponse()

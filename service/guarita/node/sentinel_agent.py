@@ -20,7 +20,7 @@ from guarita.node import first, forget, metrics
 from guarita.node.child import Child, Restarts
 from guarita.node.conf import agent_user, write_file
 from guarita.node.directory import enter
-from guarita.node.endpoint import Answer, Endpoint
+from guarita.node.endpoint import Answer, Endpoint, tls_of
 from guarita.node.peers import Agents
 from guarita.node.sentinel_conf import PERIODS_MS, Memory, remembered, sentinel_lines
 from guarita.node.sentinel_view import View, named_by_majority, sentinels_of
@@ -67,6 +67,7 @@ class SentinelAgent:
         self._endpoint = Endpoint(
             node.http,
             {"/livez": self._live, "/readyz": self._ready, "/metrics": metrics.exposition},
+            tls_of(node),
         )
 
     def ask_to_stop(self) -> None:
@@ -107,9 +108,7 @@ class SentinelAgent:
 
     def _first_memory(self) -> Memory | None:
         """Whom to watch at a first start; None when it is to stop meanwhile."""
-        agents = Agents(
-            [(each.host, each.port) for each in self._settings.node.other_agents], timeout_s=ASK_S
-        )
+        agents = Agents(self._settings, timeout_s=ASK_S)
         started_s = time.monotonic()
         try:
             while not self._stopping.is_set():

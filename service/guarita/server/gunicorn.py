@@ -43,6 +43,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "forwarded_allow_ips": "",  # server.trusted_proxies is ours
             "control_socket_disable": True,
             "proc_name": "guarita",
+            "reload": settings.server.reload,
             "worker_exit": self._close,
             "child_exit": _forget_metrics,
         }
