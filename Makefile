@@ -1,6 +1,7 @@
 # Each target is a line; `make` alone prints them.
 STORE ?= sentinel
 KIT ?= sentinel
+OVERLAYS ?=
 KIT_ARGS ?=
 RUN_ARGS ?=
 PYTEST_ARGS ?=
@@ -31,8 +32,8 @@ run: python ## Run a highly available installation here; STORE=standalone, clust
 image: ## Make the container images guarita and guarita-proxy (needs Docker)
 	@python3 deploy/kit.py image
 
-up: ## Start a kit of containers; KIT=sentinel (highly available, behind TLS) or standalone
-	@python3 deploy/kit.py up $(KIT)
+up: ## Start a kit of containers; KIT=sentinel (highly available, behind TLS), cluster or standalone; OVERLAYS=tls, dev
+	@python3 deploy/kit.py --overlays '$(OVERLAYS)' up $(KIT)
 
 down: ## Stop the kit and keep its data; KIT_ARGS=--volumes removes that too
 	@python3 deploy/kit.py down $(KIT) -- $(KIT_ARGS)

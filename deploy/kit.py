@@ -20,8 +20,13 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-KITS = ("standalone", "sentinel")
-PORTS = {"standalone": "HTTP_PORT", "sentinel": "HTTPS_PORT"}
+PORTS = {"standalone": "HTTP_PORT", "sentinel": "HTTPS_PORT", "cluster": "HTTP_PORT"}
+KITS = tuple(PORTS)
+OVERLAYS = {"sentinel": ("tls", "dev")}
+ALL_OVERLAYS = tuple(name for names in OVERLAYS.values() for name in names)
+# NAME or NAME=HOST,..., as `guarita certs init` has it.
+PROXY_CERTIFICATE = "proxy=localhost,127.0.0.1"
+NODE_CERTIFICATES = tuple(f"{kind}-{n}" for kind in ("valkey", "sentinel") for n in (1, 2, 3))
 PASSWORDS = (
     "API_KEY",
     "SECRET",
@@ -131,7 +136,9 @@ def write_secrets(directory: Path, env: dict[str, str]) -> None:
     directory.mkdir(mode=0o700, exist_ok=True)
     directory.chmod(0o700)
     files = {name.lower().replace("_", "-"): env[name] for name in PASSWORDS if name != "API_KEY"}
-    files["standalone.acl"] = f"user default on #{_sha256(env['DATA_PASSWORD'])} ~* &* +@all"
+    everybody = f"user default on #{_sha256(env['DATA_PASSWORD'])} ~* &* +@all"
+    files["standalone.acl"] = everybody
+    files["cluster.conf"] = f"{everybody}\nmasterauth {env['DATA_PASSWORD']}"
     for name, text in files.items():
         path = directory / name
         if not path.exists() or path.read_text("utf-8") != f"{text}\n":
@@ -139,28 +146,19 @@ def write_secrets(directory: Path, env: dict[str, str]) -> None:
         path.chmod(0o444 if os.geteuid() == 0 else 0o644)
 
 
-def make_certificates(directory: Path, image: str) -> None:
-    """Those of the proxy, made by the image itself, for the user who calls."""
+def make_certificates(directory: Path, image: str, certificates: tuple[str, ...]) -> None:
+    """Those that are missing, made by the image itself, for the user who calls."""
     directory.mkdir(mode=0o700, exist_ok=True)
-    if not (directory / "proxy.crt").exists():
+    names = [each.partition("=")[0] for each in certificates]
+    if not all((directory / f"{name}.crt").exists() for name in names):
         me = f"{os.getuid()}:{os.getgid()}"
         mount = f"type=bind,source={directory},target=/certs"
-        names = ["certs", "init", "/certs", "proxy=localhost,127.0.0.1"]
+        run = ["docker", "run", "--rm", "--network=none", "--read-only", f"--user={me}"]
         _run(
-            [
-                "docker",
-                "run",
-                "--rm",
-                "--network=none",
-                "--read-only",
-                f"--user={me}",
-                f"--mount={mount}",
-                image,
-                *names,
-            ],
-            quiet=True,
+            [*run, f"--mount={mount}", image, "certs", "init", "/certs", *certificates], quiet=True
         )
-    (directory / "proxy.key").chmod(0o444)  # as in write_secrets
+    for name in names:
+        (directory / f"{name}.key").chmod(0o444)  # as in write_secrets
 
 
 # Docker
@@ -203,8 +201,20 @@ def check_port(port: int, name: str, env: Path) -> None:
             ) from exc
 
 
-def compose(kit: str) -> list[str]:
-    return ["docker", "compose", "--file", str(HERE / f"compose.{kit}.yaml")]
+def compose(kit: str, overlays: tuple[str, ...] = ()) -> list[str]:
+    files = [f"--file={HERE / f'compose.{name}.yaml'}" for name in (kit, *overlays)]
+    return ["docker", "compose", *files]
+
+
+def check_overlays(kit: str, wanted: list[str]) -> tuple[str, ...]:
+    """In the order in which they are laid over. Raises `Obstacle` where one does not fit."""
+    fitting = OVERLAYS.get(kit, ())
+    for name in wanted:
+        if name not in fitting:
+            kits = " and ".join(each for each, names in OVERLAYS.items() if name in names)
+            hint = f"it goes with KIT={kits}" if kits else f"there are {', '.join(ALL_OVERLAYS)}"
+            raise Obstacle(f"OVERLAYS={name} does not go with KIT={kit}: {hint}")
+    return tuple(name for name in fitting if name in wanted)
 
 
 def build_image() -> None:
@@ -249,7 +259,7 @@ def _run(command: list[str], *, quiet: bool = False) -> None:
 # The commands
 
 
-def up(kit: str) -> None:
+def up(kit: str, overlays: tuple[str, ...]) -> None:
     """Start a kit, and wait until it takes writes."""
     check_engine()
     path = HERE / ".env"
@@ -265,11 +275,13 @@ def up(kit: str) -> None:
     build_image()
     write_secrets(HERE / ".secrets", env)
     if kit == "sentinel":
-        make_certificates(HERE / ".secrets/tls", f"guarita:{os.environ.get('TAG') or 'latest'}")
+        certificates = (PROXY_CERTIFICATE, *(NODE_CERTIFICATES if "tls" in overlays else ()))
+        image = f"guarita:{os.environ.get('TAG') or 'latest'}"
+        make_certificates(HERE / ".secrets/tls", image, certificates)
     started_s = time.monotonic()
-    _run([*compose(kit), "up", "--detach", "--remove-orphans"])
+    _run([*compose(kit, overlays), "up", "--detach", "--remove-orphans"])
     await_ready(kit, port)
-    scheme = "http" if kit == "standalone" else "https"
+    scheme = "https" if PORTS[kit] == "HTTPS_PORT" else "http"
     print(f"ready after {time.monotonic() - started_s:.0f} s: {scheme}://localhost:{port}")
 
 
@@ -294,7 +306,7 @@ def await_ready(kit: str, port: int) -> None:
 
 
 def _connection(kit: str, port: int) -> http.client.HTTPConnection:
-    if kit == "standalone":
+    if PORTS[kit] != "HTTPS_PORT":
         return http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     context = ssl.create_default_context(cafile=str(HERE / ".secrets/tls/ca.crt"))
     return http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=context)
@@ -309,17 +321,20 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("action", choices=("image", "up", "down", "ps", "logs"))
     parser.add_argument("kit", choices=KITS, nargs="?", default="sentinel")
     parser.add_argument("more", nargs="*", help="for docker compose, behind --")
+    parser.add_argument("--overlays", default="", help="tls, dev or both, for up")
     wish = parser.parse_args(arguments)
     try:
+        overlays = check_overlays(wish.kit, wish.overlays.split())
         if wish.action == "up":
-            up(wish.kit)
+            up(wish.kit, overlays)
             return 0
         check_engine()
         if wish.action == "image":
             build_image()
             return 0
         read_env(HERE / ".env")
-        _run([*compose(wish.kit), wish.action, *wish.more])
+        # With every overlay that there may be: what one of them has added is theirs too.
+        _run([*compose(wish.kit, OVERLAYS.get(wish.kit, ())), wish.action, *wish.more])
     except Obstacle as exc:
         print(exc, file=sys.stderr)
         return 2

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .running import Kit, why_no_engine
+from .running import Kit, Start, why_no_engine
 
 
 @pytest.fixture(scope="session")
@@ -18,13 +18,13 @@ def engine() -> None:
 
 
 @pytest.fixture(scope="module")
-def start(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Kit]]:
+def start(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Starts a kit; what still runs when the module's tests have ended is removed."""
     started: list[Kit] = []
 
-    def start(name: str) -> Kit:
+    def start(name: str, *, overlays: tuple[str, ...] = (), user: str = "") -> Kit:
         directory: Path = tmp_path_factory.mktemp(name)
-        kit = Kit(name, directory)
+        kit = Kit(name, directory, overlays=overlays, user=user)
         started.append(kit)
         kit.up()
         return kit

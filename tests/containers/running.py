@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from guarita.processes import wait_until
 
@@ -28,8 +28,12 @@ _WELL_S = 60.0
 class Kit:
     """One kit, by its name, in the directory that is given."""
 
-    def __init__(self, name: str, directory: Path) -> None:
+    def __init__(
+        self, name: str, directory: Path, *, overlays: tuple[str, ...] = (), user: str = ""
+    ) -> None:
+        """`user`: uid and gid of all containers in place of the image's."""
         self.name = name
+        self.overlays = overlays
         self.project = f"guarita-test-{name}-{os.getpid()}"
         self._root = directory
         self._deploy = directory / "deploy"
@@ -44,11 +48,14 @@ class Kit:
             NETWORK=_free_network(),
         )
         self.env = kits.read_env(self._deploy / ".env")
+        if user:
+            self._run_as(user)
 
     def make(self, target: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`make up` and its like, as the Makefile calls it."""
+        kit = [str(self._deploy / "kit.py"), f"--overlays={' '.join(self.overlays)}"]
         return subprocess.run(
-            [sys.executable, str(self._deploy / "kit.py"), target, self.name, "--", *arguments],
+            [sys.executable, *kit, target, self.name, "--", *arguments],
             env={**os.environ, "TAG": "test"},
             capture_output=True,
             text=True,
@@ -61,10 +68,12 @@ class Kit:
         assert started.returncode == 0, started.stderr + self.make("logs", "--tail=20").stdout
 
     def compose(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """`docker compose` on the kit's file."""
-        file = self._deploy / f"compose.{self.name}.yaml"
+        """`docker compose` on the kit's files."""
+        files = [
+            f"--file={self._deploy}/compose.{name}.yaml" for name in (self.name, *self.overlays)
+        ]
         return subprocess.run(
-            ["docker", "compose", "--file", str(file), *arguments],
+            ["docker", "compose", *files, *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -101,11 +110,45 @@ class Kit:
     def container(self, service: str) -> str:
         return f"{self.project}-{service}-1"
 
+    def run_inside(self, service: str, *argv: str) -> subprocess.CompletedProcess[str]:
+        """A program in the container of an instance."""
+        command = ["docker", "exec", self.container(service), *argv]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    def run_beside(self, service: str, program: str) -> str:
+        """Python in a container of its own, in the network of another; the container's id."""
+        of = f"--network=container:{self.container(service)}"
+        key = f"--env=API_KEY={self.env['API_KEY']}"
+        python = ("--entrypoint=python3", "guarita:test", "-c", program)
+        label = f"--label=com.docker.compose.project={self.project}"
+        (container,) = _lines("run", "--detach", of, key, label, *python)
+        return container
+
+    def logs_of(self, container: str) -> str:
+        command = ["docker", "logs", container]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+    def wait_end_of(self, container: str) -> str:
+        """What it has printed when it ended; it is removed."""
+        assert _lines("wait", container) == ["0"], self.logs_of(container)
+        printed = self.logs_of(container)
+        _lines("rm", container)
+        return printed
+
+    @property
+    def source(self) -> Path:
+        """The package that the kit was made of."""
+        return self._root / "service/guarita"
+
+    @property
+    def secrets(self) -> Path:
+        return self._deploy / ".secrets"
+
     # Over HTTP, from outside
 
     @property
     def tls(self) -> ssl.SSLContext | None:
-        if self.name == "standalone":
+        if kits.PORTS[self.name] != "HTTPS_PORT":
             return None
         return ssl.create_default_context(cafile=str(self._deploy / ".secrets/tls/ca.crt"))
 
@@ -129,9 +172,14 @@ class Kit:
             return answer.status, json.loads(answer.read())
 
     def primary(self) -> str:
-        """The data node that leads, by the service's own word."""
-        (now,) = self.call("GET", "/healthz/deep", key=True)[1]["writes"]
-        return str(now["primary"]).partition(":")[0]
+        """The data node that leads (on a Cluster the first of them), by the service's own word."""
+        now = self.call("GET", "/healthz/deep", key=True)[1]["writes"][0]
+        host = str(now["primary"]).partition(":")[0]
+        return next(name for name, address in self._addresses().items() if host in (name, address))
+
+    def _addresses(self) -> dict[str, str]:
+        """Of the data nodes, by name."""
+        return {f"valkey-{n}": f"{self.env['NETWORK']}.{10 + n}" for n in range(1, 7)}
 
     def wait_well(self, replicas: int = 2) -> None:
         """Until every worker that answers counts on all replicas: so often that all are asked."""
@@ -146,8 +194,16 @@ class Kit:
             return False
         if status != 200:
             return False
-        (now,) = told["writes"]
-        return len(now["required"]) == replicas and not now["left_out"]
+        return all(
+            len(now["required"]) == replicas and not now["left_out"] for now in told["writes"]
+        )
+
+    def _run_as(self, user: str) -> None:
+        path = self._deploy / f"compose.{self.name}.yaml"
+        head = "x-container: &container\n"
+        text = path.read_text()
+        assert head in text
+        path.write_text(text.replace(head, f'{head}  user: "{user}"\n'))
 
     def _set(self, **values: str) -> None:
         path = self._deploy / ".env"
@@ -156,6 +212,12 @@ class Kit:
             text, count = re.subn(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
             text += "" if count else f"{name}={value}\n"
         path.write_text(text)
+
+
+class Start(Protocol):
+    """Starts a kit, which is removed when the tests of the module have ended."""
+
+    def __call__(self, name: str, *, overlays: tuple[str, ...] = (), user: str = "") -> Kit: ...
 
 
 def why_no_engine() -> str | None:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
 
-from ..agents.counting import figures_of
-from ..agents.load import Load
-from .endpoints import check_endpoints, new_ticket, redeem
-from .running import Kit
+from .endpoints import check_endpoints
+from .faults import RATE, check_nothing_is_lost, load_through, stop_in_every_order
+from .running import Kit, Start
 
 pytestmark = pytest.mark.container
 
-RATE = 100.0
-STEADY_S = 60.0
-
 
 @pytest.fixture(scope="module")
-def kit(start: Callable[[str], Kit]) -> Kit:
+def kit(start: Start) -> Kit:
     return start("sentinel")
 
 
@@ -67,21 +62,10 @@ def test_under_load_no_request_fails_and_no_ticket_is_lost(
 ) -> None:
     kit.wait_well()
     primary = kit.primary()
-    load = Load(kit.port, rate=RATE, tls=kit.tls, api_key=kit.env["API_KEY"])
-    load.start()
-    try:
-        assert load.wait_steady(STEADY_S)
-        since_s = time.monotonic()
-        fault(kit, primary)
-        assert load.wait_steady(STEADY_S, since_s=since_s)
-        HEAL[fault](kit, primary)
-        kit.wait_well()
-        assert load.wait_steady(STEADY_S, since_s=time.monotonic())
-        load.stop()
-        found = figures_of(load.history())
-    finally:
-        load.close()
-    assert (found.failed, found.lost, found.double, found.wrong) == (0, 0, 0, 0), found
+    found = load_through(
+        kit, lambda: fault(kit, primary), lambda: HEAL[fault](kit, primary), replicas=2
+    )
+    check_nothing_is_lost(found)
     name = fault.__name__.strip("_").replace("_", " ")
     figure(
         f"containers, {name}, {RATE:g} requests a second: {found.requests} requests, 0 failed, "
@@ -89,15 +73,21 @@ def test_under_load_no_request_fails_and_no_ticket_is_lost(
     )
 
 
-def test_tickets_survive_everything_restarted_and_created_anew(kit: Kit) -> None:
+def test_the_name_of_a_stopped_container_is_known_and_a_failover_needs_no_other(kit: Kit) -> None:
+    """Docker's own DNS forgets it (https://github.com/redis/redis/issues/12184)."""
     kit.wait_well()
-    tickets = []
-    for turn in (("restart",), ("up", "--force-recreate", "--detach"), ("down",)):
-        tickets.append(new_ticket(kit))
-        ended = kit.compose(*turn)
-        assert ended.returncode == 0, ended.stderr
-        kit.up()
-    assert [redeem(kit, ticket)[0] for ticket in tickets] == [200, 200, 200]
+    primary = kit.primary()
+    kit.docker("stop", primary, "--time=30")
+    others = (each for each in ("valkey-1", "valkey-2", "valkey-3") if each != primary)
+    for each in ("service-1", "sentinel-1", *others):
+        found = kit.run_inside(each, "getent", "hosts", primary)
+        assert found.stdout.split()[0].startswith(kit.env["NETWORK"]), found
+    assert kit.primary() != primary
+    kit.docker("start", primary)
+
+
+def test_tickets_survive_a_stop_of_everything_in_every_order(kit: Kit) -> None:
+    stop_in_every_order(kit, replicas=2)
 
 
 def test_down_with_volumes_leaves_nothing(kit: Kit) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from guarita.processes import wait_until
+
 from .endpoints import check_endpoints, new_ticket, redeem
-from .running import Kit
+from .running import Kit, Start
 
 pytestmark = pytest.mark.container
 
 
 @pytest.fixture(scope="module")
-def kit(start: Callable[[str], Kit]) -> Kit:
+def kit(start: Start) -> Kit:
     return start("standalone")
 
 
@@ -30,6 +34,28 @@ def test_the_ports_of_the_kit_are_on_loopback_alone(kit: Kit) -> None:
 
 def test_without_its_key_nobody_creates(kit: Kit) -> None:
     assert kit.call("POST", "/auth/create-session")[0] == 403
+
+
+def test_a_stop_under_load_cuts_off_nobody(kit: Kit, figure: Callable[[str], None]) -> None:
+    """Behind no proxy: whatever the service has done it has told, and no answer is in pieces."""
+
+    def created() -> int:
+        return int(kit.call("GET", "/auth/session-status", key=True)[1]["total_created"])
+
+    before = created()
+    load = kit.run_beside("service", Path(__file__).with_name("crowd.py").read_text())
+    assert wait_until(lambda: "busy" in kit.logs_of(load), timeout_s=60)
+    kit.docker("stop", "service", "--time=20")
+    told = json.loads(kit.wait_end_of(load).splitlines()[-1])
+    kit.docker("start", "service")
+    kit.wait_healthy("service")
+    assert told["statuses"] == {"200": told["answered"]}
+    assert told["in_pieces"] == told["lost"] == 0
+    assert created() - before == told["answered"]
+    figure(
+        f"containers, SIGTERM to the service under load: {told['answered']} requests answered, "
+        f"none cut off, {told['not_taken']} that came to a connection which was closed before"
+    )
 
 
 def test_tickets_survive_a_restart_of_everything_and_a_new_creation_of_its_containers(

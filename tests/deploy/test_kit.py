@@ -113,6 +113,23 @@ def test_a_port_that_is_taken_is_told_with_the_name_to_change(tmp_path: Path) ->
     kit.check_port(port, "HTTPS_PORT", tmp_path / ".env")
 
 
+def _up(directory: Path, docker: str | None, *options: str) -> subprocess.CompletedProcess[str]:
+    """`make up` of a copy in this directory, where `docker` is this shell script."""
+    shutil.copy(DEPLOY / "kit.py", directory)
+    if docker is not None:
+        (directory / "docker").write_text(f"#!/bin/sh\n{docker}\n")
+        (directory / "docker").chmod(0o755)
+    return subprocess.run(
+        [sys.executable, str(directory / "kit.py"), *options, "up", "sentinel"],
+        env={"PATH": str(directory)},
+        capture_output=True,
+        text=True,
+    )
+
+
+ENGINE = '[ "$1" = info ] && echo 28.0; [ "$1" != buildx ]'
+
+
 @pytest.mark.parametrize(
     ("docker", "words"),
     [
@@ -124,20 +141,69 @@ def test_a_port_that_is_taken_is_told_with_the_name_to_change(tmp_path: Path) ->
 def test_without_an_engine_one_sentence_and_status_2(
     tmp_path: Path, docker: str | None, words: str
 ) -> None:
-    shutil.copy(DEPLOY / "kit.py", tmp_path)
-    if docker is not None:
-        (tmp_path / "docker").write_text(f"#!/bin/sh\n{docker}\n")
-        (tmp_path / "docker").chmod(0o755)
-    result = subprocess.run(
-        [sys.executable, str(tmp_path / "kit.py"), "up", "sentinel"],
-        env={"PATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
+    result = _up(tmp_path, docker)
     assert result.returncode == 2
     assert words in result.stderr
     assert result.stderr.count("\n") == 1
     assert not (tmp_path / ".env").exists()
+
+
+def test_with_a_port_taken_one_sentence_and_status_2(env: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        _replace(env, r"^HTTPS_PORT=.*", f"HTTPS_PORT={port}")
+        result = _up(tmp_path, ENGINE)
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"127.0.0.1:{port} cannot be listened at (Address already in use): set HTTPS_PORT in {env} "
+        "to another port, or stop what listens there\n"
+    )
+    assert not (tmp_path / ".secrets").exists()
+
+
+def test_with_a_broken_env_one_sentence_and_status_2(env: Path, tmp_path: Path) -> None:
+    _replace(env, r"^SERVICE_PASSWORD=.*", "SERVICE_PASSWORD=secret")
+    result = _up(tmp_path, ENGINE)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"{env}: SERVICE_PASSWORD must be 32 or more letters")
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / ".secrets").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "words"),
+    [
+        (
+            "cluster",
+            ["tls"],
+            "OVERLAYS=tls does not go with KIT=cluster: it goes with KIT=sentinel",
+        ),
+        ("sentinel", ["ssl"], "OVERLAYS=ssl does not go with KIT=sentinel: there are tls, dev"),
+    ],
+)
+def test_an_overlay_that_does_not_fit_is_told_in_one_sentence(
+    name: str, wanted: list[str], words: str
+) -> None:
+    with pytest.raises(kit.Obstacle, match=words):
+        kit.check_overlays(name, wanted)
+
+
+def test_overlays_have_one_order(tmp_path: Path) -> None:
+    assert kit.check_overlays("sentinel", ["dev", "tls"]) == ("tls", "dev")
+    assert _up(tmp_path, ENGINE, "--overlays=nothing").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "overlay"), [(name, each) for name, every in kit.OVERLAYS.items() for each in every]
+)
+def test_an_overlay_adds_to_what_the_kit_has_and_opens_no_port(name: str, overlay: str) -> None:
+    services = yaml.safe_load((DEPLOY / f"compose.{name}.yaml").read_text())["services"]
+    document = yaml.safe_load((DEPLOY / f"compose.{overlay}.yaml").read_text())
+    assert set(document["services"]) <= set(services)
+    assert not any("ports" in service for service in document["services"].values())
+    made = {each.partition("=")[0] for each in (kit.PROXY_CERTIFICATE, *kit.NODE_CERTIFICATES)}
+    for file in document.get("secrets", {}).values():
+        assert Path(file["file"]).stem in made | {"ca"}
 
 
 @pytest.mark.parametrize("name", kit.KITS)

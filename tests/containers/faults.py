@@ -1,0 +1,60 @@
+"""Load through a kit's own address while something happens to it, and orders of stopping it all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ..agents.counting import Figures, figures_of
+from ..agents.load import Load
+from .endpoints import new_ticket, redeem
+from .running import Kit
+
+RATE = 100.0
+STEADY_S = 60.0
+
+# Each of them before and behind each other one.
+EVERY_ORDER = ["restart", "recreate", "down", "restart", "down", "recreate", "restart"]
+_TURNS = {
+    "restart": ("restart",),
+    "recreate": ("up", "--force-recreate", "--detach"),
+    "down": ("down",),
+}
+
+
+def load_through(
+    kit: Kit, fault: Callable[[], None], heal: Callable[[], None], replicas: int
+) -> Figures:
+    """What callers met who came all the time."""
+    load = Load(kit.port, rate=RATE, tls=kit.tls, api_key=kit.env["API_KEY"])
+    load.start()
+    try:
+        assert load.wait_steady(STEADY_S)
+        since_s = time.monotonic()
+        fault()
+        assert load.wait_steady(STEADY_S, since_s=since_s)
+        heal()
+        kit.wait_well(replicas)
+        assert load.wait_steady(STEADY_S, since_s=time.monotonic())
+        load.stop()
+        return figures_of(load.history())
+    finally:
+        load.close()
+
+
+def check_nothing_is_lost(found: Figures) -> None:
+    assert (found.failed, found.lost, found.double, found.wrong) == (0, 0, 0, 0), found
+
+
+def stop_in_every_order(kit: Kit, replicas: int) -> None:
+    """Everything is restarted, created anew, taken down and started: each ticket is there."""
+    tickets = []
+    for turn in EVERY_ORDER:
+        kit.wait_well(replicas)
+        tickets.append(new_ticket(kit))
+        ended = kit.compose(*_TURNS[turn])
+        assert ended.returncode == 0, ended.stderr
+        started = kit.compose("up", "--detach")
+        assert started.returncode == 0, started.stderr
+    kit.wait_well(replicas)
+    assert [redeem(kit, ticket)[0] for ticket in tickets] == [200] * len(tickets)
