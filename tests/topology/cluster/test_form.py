@@ -20,6 +20,7 @@ pytestmark = pytest.mark.cluster
 
 PASSWORD = "of six servers"
 TIMEOUT_S = 60.0
+WHOLE = "the Cluster is whole: 3 primaries, 3 replicas\n"
 
 
 class Servers(LocalCluster):
@@ -93,12 +94,27 @@ def test_two_commands_at_once_make_one_cluster_and_a_third_finds_it_whole(
     for each in both:
         told, error = each.communicate(timeout=2 * TIMEOUT_S)
         assert each.returncode == 0, error
-        assert told.endswith("the Cluster is whole: 3 primaries, 3 replicas\n")
+        assert told.endswith(WHOLE)
     assert LocalCluster.problem(servers) is None
     third = start(config)
-    assert third.communicate(timeout=TIMEOUT_S)[0] == (
-        "the Cluster is whole: 3 primaries, 3 replicas\n"
-    )
+    assert third.communicate(timeout=TIMEOUT_S)[0] == WHOLE
+
+
+def test_with_every_it_goes_on_until_sigterm_and_tells_what_has_changed(
+    servers: Servers, config: Path
+) -> None:
+    servers.make_one()
+    process = start(config, "--every", "0.2", "--timeout", "0")
+    assert process.stdout is not None
+    assert process.stdout.readline() == WHOLE
+    servers.kill(servers.nodes[5])
+    assert f"{servers.nodes[5]} does not answer" in process.stdout.readline()
+    servers.start(servers.nodes[5])
+    while process.stdout.readline() != WHOLE:
+        pass
+    process.terminate()
+    process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize("steps", [1, 31, 34])
