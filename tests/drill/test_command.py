@@ -88,6 +88,7 @@ def test_list_names_every_scenario() -> None:
         (["D11"], 3, "cannot be played here"),
         (["D9", "--durability", "strict"], 3, "says nothing about durability strict"),
         (["--file", "nowhere.yaml"], 2, "nowhere.yaml"),
+        (["D2", "--apart"], 2, "leave it out"),
     ],
 )
 def test_what_cannot_be_run_says_why(

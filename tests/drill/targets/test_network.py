@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,3 +64,40 @@ def test_a_network_can_follow_another_in_one_process() -> None:
         'net.close(); net = Network({"a": "10.77.0.1", "b": "10.77.0.2"})\n'
         "print(json.dumps(sorted(net.addresses)))"
     ) == ["a", "b"]
+
+
+def test_packets_come_in_time_again_also_where_only_some_could_be_made_late(
+    tmp_path: Path,
+) -> None:
+    calls = tmp_path / "calls"
+    tool = tmp_path / "tc"
+    tool.write_text(
+        f'#!/bin/sh\necho "$2 $4" >> {calls}\n'
+        f'[ "$2" = del ] || [ $(wc -l < {calls}) -lt 4 ] || {{ echo no netem >&2; exit 2; }}\n'
+    )
+    tool.chmod(0o755)
+    reason, calls_made, again = play(
+        f"import os, pathlib; os.environ['PATH'] = '{tmp_path}:' + os.environ['PATH']\n"
+        f"calls = pathlib.Path('{calls}')\n"
+        'reason = net.delay(["a", "b"], 50); net.mend(); told = calls.read_text(); net.mend()\n'
+        "print(json.dumps([reason, told.split(chr(10)), calls.read_text() == told]))"
+    )
+    assert "no netem" in reason
+    assert calls_made == [
+        *("add to-a", "add drill", "add to-b", "add drill"),
+        *("del to-b", "del drill", "del to-a"),
+        "",
+    ]
+    assert again  # a second time there is nothing left to undo
+
+
+def test_only_a_process_that_was_started_apart_takes_itself_for_one() -> None:
+    if reason := network.lacking():
+        pytest.skip(reason)
+    assert not network.is_apart()
+    code = "from guarita.drill.targets.network import is_apart; print(is_apart())"
+    up = "import subprocess; subprocess.run(['ip', 'link', 'set', 'lo', 'up']); "
+    for words, answer in ((code, "True"), (up + code, "False")):
+        argv = network.apart([sys.executable, "-c", words])
+        ended = subprocess.run(argv, capture_output=True, text=True, check=True)
+        assert ended.stdout.strip() == answer

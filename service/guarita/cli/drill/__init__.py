@@ -150,6 +150,8 @@ def run(
     chosen = [*_found(words), *(_own(own) if not scenarios or everything else ())]
     if not chosen:
         raise click.UsageError("name a scenario, or --short, --all or --file; see `drill list`")
+    if apart and not network.is_apart():
+        raise click.UsageError(f"{_APART} is what this command tells itself: leave it out")
     without_network = None if apart else network.lacking()
     if not apart and without_network is None:
         _go_apart()

@@ -80,7 +80,7 @@ class DamagedAof(Fault):
             scene.measure("copies_gone", 0 if any(directory.rglob("*.aof*")) else 1)
 
         scene.afterwards.append(look)
-        return lambda: _start_if_dead(scene, node)
+        return lambda: scene.target.start_node(node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class FullDisk(Fault):
 
         def heal() -> None:
             filler.unlink()
-            _start_if_dead(scene, node)
+            scene.target.start_node(node)
 
         return heal
 
@@ -118,10 +118,6 @@ class FullDisk(Fault):
 def aof_of(directory: Path) -> Path:
     """The file to which the node appends."""
     return max(directory.rglob("*.incr.aof"), key=lambda path: path.stat().st_mtime)
-
-
-def _start_if_dead(scene: Scene, node: str) -> None:
-    scene.target.start_node(node)
 
 
 def _come_back(scene: Scene, node: str, change: Callable[[], None]) -> None:

@@ -58,10 +58,14 @@ class LossyNetwork(Fault):
     def inject(self, scene: Scene) -> Undo:
         some, others = scene.group(self.some), scene.group(self.others)
         scene.tell(
-            f"{self.loss_percent} of 100 packets are lost, others come {self.delay_ms} ms late, "
-            f"between {', '.join(some)} and {', '.join(others)}"
+            f"{self.loss_percent} of 100 packets are lost, others are to come {self.delay_ms} ms "
+            f"late, between {', '.join(some)} and {', '.join(others)}"
         )
-        scene.target.slow(some, others, loss_percent=self.loss_percent, delay_ms=self.delay_ms)
+        reason = scene.target.slow(
+            some, others, loss_percent=self.loss_percent, delay_ms=self.delay_ms
+        )
+        if reason:
+            scene.note(f"no packet comes late, this machine cannot do that: {reason}")
         return scene.target.mend
 
 

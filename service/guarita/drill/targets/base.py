@@ -156,7 +156,8 @@ class Target(Protocol):
 
     def slow(
         self, some: Iterable[str], others: Iterable[str], *, loss_percent: int, delay_ms: int
-    ) -> None: ...
+    ) -> str | None:
+        """Why packets are lost but not late, where the machine cannot delay them."""
 
     def mend(self) -> None:
         """Take away every cut and slowness."""

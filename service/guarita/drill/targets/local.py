@@ -198,11 +198,11 @@ class LocalTarget:
 
     def slow(
         self, some: Iterable[str], others: Iterable[str], *, loss_percent: int, delay_ms: int
-    ) -> None:
-        if self._network:
-            if delay_ms and (reason := self._network.delay(some, delay_ms)):
-                self.cannot_delay = reason
-            self._network.lose(some, others, loss_percent)
+    ) -> str | None:
+        if self._network is None:
+            return None
+        self._network.lose(some, others, loss_percent)
+        return self._network.delay(some, delay_ms) if delay_ms else None
 
     def drop_sentinels(self, count: int) -> None:
         if isinstance(self.installation, DrillCluster):

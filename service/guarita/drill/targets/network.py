@@ -7,8 +7,10 @@ what a cut must not let pass. Nothing of this machine's own network is touched.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -46,6 +48,15 @@ def lacking() -> str | None:
     return None
 
 
+def is_apart() -> bool:
+    """Whether this process was started by `apart`: it is the first one of all that it sees, and in
+    its network nothing is up yet, not even the loopback."""
+    if os.getpid() != 1:
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        return probe.connect_ex(("127.0.0.1", 9)) == errno.ENETUNREACH
+
+
 def apart(argv: Sequence[str]) -> list[str]:
     """The command that runs `argv` in a network (and with processes) that end with it."""
     as_root = () if os.geteuid() == 0 else ("--map-root-user",)
@@ -59,7 +70,7 @@ class Network:
         """Call it in a network that is this process's own. Raises `TopologyError`."""
         self.addresses = addresses
         self._holders: dict[str, subprocess.Popen[bytes]] = {}
-        self._late: set[str] = set()
+        self._late: list[list[str]] = []  # what makes packets come in time again
         _run("ip", "link", "set", "lo", "up")
         _run("ip", "address", "replace", f"{_GATE}/32", "dev", "lo")
         _FORWARD.write_text("1")
@@ -87,43 +98,21 @@ class Network:
 
     def delay(self, names: Iterable[str], delay_ms: int) -> str | None:
         """What these send and get comes so much later; why not, where the kernel has no netem."""
+        late = ("root", "netem", "delay", f"{delay_ms // 2}ms")
         for name in names:
-            try:
-                _run(
-                    "tc",
-                    "qdisc",
-                    "add",
-                    "dev",
-                    _link(name),
-                    "root",
-                    "netem",
-                    "delay",
-                    f"{delay_ms // 2}ms",
-                )
-                _run(
-                    *self.enter(name),
-                    "tc",
-                    "qdisc",
-                    "add",
-                    "dev",
-                    "drill",
-                    "root",
-                    "netem",
-                    "delay",
-                    f"{delay_ms // 2}ms",
-                )
-            except (TopologyError, OSError) as exc:
-                return str(exc)
-            self._late.add(name)
+            for inside, link in (([], _link(name)), (self.enter(name), "drill")):
+                try:
+                    _run(*inside, "tc", "qdisc", "add", "dev", link, *late)
+                except (TopologyError, OSError) as exc:
+                    return str(exc)
+                self._late.append([*inside, "tc", "qdisc", "del", "dev", link, "root"])
         return None
 
     def mend(self) -> None:
-        """Everything passes again, and at once."""
+        """Everything passes again, and at once: also what was only half done."""
         _run("nft", "flush", "table", "inet", "drill")
-        for name in self._late:
-            _run("tc", "qdisc", "del", "dev", _link(name), "root")
-            _run(*self.enter(name), "tc", "qdisc", "del", "dev", "drill", "root")
-        self._late.clear()
+        while self._late:
+            _run(*self._late.pop())
 
     def close(self) -> None:
         """End it; repeatable."""
