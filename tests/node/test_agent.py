@@ -7,6 +7,7 @@ import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -199,5 +200,65 @@ def test_everything_stopped_and_started_has_what_was_written_last(sentinel):
     count_change(sentinel)
     before = changes(sentinel, sentinel.primary())
     sentinel.kill_all()
+    sentinel.up()
+    assert changes(sentinel, sentinel.primary()) == before
+
+
+def fill(sentinel: LocalSentinel) -> None:
+    """Enough that a file has a midst: the server itself cuts off a damaged tail."""
+    with sentinel.client(sentinel.primary()) as client:
+        for n in range(200):
+            client.set(f"filler-{n}", "x" * 100)
+
+
+def damage(node: Node) -> Path:
+    """Overwrite the midst of its file; returns the file."""
+    path = max((node.directory / "appendonlydir").glob("*.incr.aof"))
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"\xff" * 1024)
+    return path
+
+
+def put_aside(node: Node) -> list[bytes]:
+    """The damaged files that its agent has kept."""
+    return [path.read_bytes() for path in node.directory.glob("damaged-*/*.incr.aof")]
+
+
+@pytest.mark.parametrize("who", ["replica", "primary"])
+def test_a_node_with_a_damaged_file_comes_back_by_itself_and_keeps_the_file(sentinel, who):
+    fill(sentinel)
+    count_change(sentinel)
+    node = sentinel.primary() if who == "primary" else sentinel.replicas()[0]
+    before = changes(sentinel, node)
+    sentinel.kill(node)
+    content = damage(node).read_bytes()
+    sentinel.start(node)
+    eventually(lambda: role(sentinel, node) == "slave")
+    eventually(lambda: changes(sentinel, node) == before)
+    assert put_aside(node) == [content]
+    assert actions(node, "put_aside") == 1
+    eventually(lambda: sentinel.obstacle() is None)
+
+
+def test_a_damaged_file_that_may_be_the_only_copy_is_left_alone(sentinel):
+    fill(sentinel)
+    count_change(sentinel)
+    named = sentinel.primary()
+    before = changes(sentinel, named)
+    sentinel.kill_all()
+    path = max((named.directory / "appendonlydir").glob("*.incr.aof"))
+    sound = path.read_bytes()
+    content = damage(named).read_bytes()
+    kept = put_aside(named)
+    for node in (named, *sentinel.sentinels):
+        sentinel.start(node)
+    eventually(lambda: "may be the only copy" in ask(named, "/readyz")[1])
+    assert status(named, "/livez") == 200
+    sentinel.terminate(named)
+    eventually(lambda: sentinel.condition(named) is Condition.DEAD)
+    assert path.read_bytes() == content
+    assert put_aside(named) == kept
+    path.write_bytes(sound)
     sentinel.up()
     assert changes(sentinel, sentinel.primary()) == before

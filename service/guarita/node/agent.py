@@ -16,7 +16,7 @@ from guarita import logs
 from guarita.clients import client, local_connection
 from guarita.config import Address as ConfigAddress
 from guarita.config import Credentials, Settings, check_data_node
-from guarita.node import boot, handover, leave, metrics
+from guarita.node import boot, damage, handover, leave, metrics
 from guarita.node.child import Child, Restarts
 from guarita.node.conf import agent_user, data_lines, write_file
 from guarita.node.directory import enter
@@ -80,6 +80,7 @@ class Agent:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._agents = Agents(settings, timeout_s=ASK_S)
+        self._told_s = float("-inf")
         sentinel = settings.store.sentinel
         self._sentinel_clients = {
             (each.host, each.port): client(
@@ -111,6 +112,8 @@ class Agent:
         try:
             while True:
                 served = self._serve_once(directory)
+                if (told := self._damage()) and self._put_aside(directory, told):
+                    continue
                 code = self._child.exit_code
                 if code is None or self._stopping.is_set():
                     return self._stop()
@@ -123,6 +126,27 @@ class Agent:
             self._endpoint.close()
             self._watch.close()
             self._agents.close()
+
+    def _damage(self) -> str | None:
+        """Of its file, as a server told that ended before it had loaded it."""
+        return None if self._observer.has_loaded else damage.told_by(self._child.last_lines)
+
+    def _put_aside(self, directory: Path, told: str) -> bool:
+        """Once another node certainly has the data; whether the server may start without."""
+        self._status.is_waiting, self._told_s = True, float("-inf")
+        while not self._stopping.is_set():
+            peers = self._agents.ask(self._peers)
+            reason = damage.why_not_aside(self._me, self._ask_words(), peers)
+            if reason is None:
+                break
+            self._tell_wait(f"its file is damaged ({told}) and may be the only copy: {reason}")
+            self._pause()
+        self._status.is_waiting = False
+        if self._stopping.is_set() or (aside := damage.put_aside(directory)) is None:
+            return False
+        metrics.ACTIONS.labels("put_aside").inc()
+        _log.error("put_aside", reason=told, kept_in=aside.name)
+        return True
 
     # One life of the server
 
@@ -144,7 +168,7 @@ class Agent:
 
     def _boot(self) -> boot.Verdict | None:
         """Decides as what to start, and lets others in; None where it ended or is to stop."""
-        told_s = float("-inf")
+        self._told_s = float("-inf")
         while self._goes_on():
             own = self._observer.now()
             if own is None or own.history is None:
@@ -157,12 +181,15 @@ class Agent:
             verdict = boot.decide(self._me, own.history, words, peers)
             if verdict.step is not boot.Step.WAIT and self._carry_out(verdict):
                 return verdict
-            self._status.reason = verdict.reason
-            if time.monotonic() - told_s >= TELL_S:
-                _log.warning("boot waits", reason=verdict.reason)
-                told_s = time.monotonic()
+            self._tell_wait(verdict.reason)
             self._pause()
         return None
+
+    def _tell_wait(self, reason: str) -> None:
+        self._status.reason = reason
+        if time.monotonic() - self._told_s >= TELL_S:
+            _log.warning("boot waits", reason=reason)
+            self._told_s = time.monotonic()
 
     def _carry_out(self, verdict: boot.Verdict) -> bool:
         try:

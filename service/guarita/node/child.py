@@ -18,6 +18,8 @@ from guarita.errors import TopologyError
 from guarita.processes import Condition, Identity
 
 PID_FILE = "server.pid"
+LAST_LINES = 100
+READ_S = 2.0  # for what it wrote last to arrive; what it forked may hold the pipe for ever
 
 # systemd's defaults for a unit that is started again too often: systemd-system.conf(5).
 MOST_RESTARTS = 5
@@ -42,6 +44,8 @@ class Child:
         self.name = name
         self.ended = threading.Event()
         """Set once it has ended; made anew by `start`."""
+        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        """What it wrote last, complete once it has ended; made anew by `start`."""
         self._process: subprocess.Popen[str] | None = None
 
     def start(self, argv: Sequence[str], directory: Path) -> None:
@@ -63,9 +67,10 @@ class Child:
         except (OSError, ProcessLookupError) as exc:
             raise TopologyError(f"{argv[0]} cannot be started: {exc}") from exc
         self._process, self.ended = process, threading.Event()
+        self.last_lines = deque(maxlen=LAST_LINES)
         threading.Thread(
             target=self._follow,
-            args=(process, self.ended),
+            args=(process, self.ended, self.last_lines),
             name=f"guarita-{self.name}",
             daemon=True,
         ).start()
@@ -100,12 +105,14 @@ class Child:
             process.kill()
             return process.wait()
 
-    def _follow(self, process: subprocess.Popen[str], ended: threading.Event) -> None:
+    def _follow(
+        self, process: subprocess.Popen[str], ended: threading.Event, last_lines: deque[str]
+    ) -> None:
         """What the server forks holds the pipe too and may outlive it: so two threads."""
-        output = process.stdout
-        if output is not None:
-            threading.Thread(target=_forward, args=(output,), daemon=True).start()
+        forward = threading.Thread(target=_forward, args=(process.stdout, last_lines), daemon=True)
+        forward.start()
         process.wait()
+        forward.join(READ_S)
         ended.set()
 
 
@@ -149,10 +156,11 @@ def _noted(identity: Identity) -> str:
     return f"{identity.pid} {identity.started}\n"
 
 
-def _forward(output: IO[str]) -> None:
+def _forward(output: IO[str], last_lines: deque[str]) -> None:
     with output:
         for line in output:
-            _tell(line.rstrip("\n"))
+            last_lines.append(line.rstrip("\n"))
+            _tell(last_lines[-1])
 
 
 def _tell(line: str) -> None:

@@ -93,6 +93,8 @@ class Observer:
         self._counters = counters
         self._on_look = on_look
         self._last: Own | None = None
+        self.has_loaded = False
+        """Whether the server ever answered with its data loaded."""
         self._over = threading.Event()
         self._connection: Any = None
         self._thread = threading.Thread(target=self._run, name="guarita-observer", daemon=True)
@@ -124,6 +126,7 @@ class Observer:
         try:
             while not self._over.is_set():
                 self._last = look(connection, self._counters)
+                self.has_loaded = self.has_loaded or self._last.history is not None
                 self._on_look()
                 self._over.wait(INTERVAL_S)
         finally:

@@ -28,6 +28,8 @@ class Status:
         self.state = State.BOOTING
         self.reason = ""
         """Why it waits, while it boots."""
+        self.is_waiting = False
+        """Without a server, which refused its file."""
         self.observer: Observer | None = None
 
     def routes(self) -> Mapping[str, Callable[[], Answer]]:
@@ -44,7 +46,7 @@ class Status:
 
     def _live(self) -> Answer:
         """A server that loads its data, or waits for a word, is alive."""
-        alive = self._child.pid is not None and self._child.exit_code is None
+        alive = self._child.pid is not None or self.is_waiting
         return _said(alive, "alive", "the server does not run")
 
     def _ready(self) -> Answer:
@@ -53,6 +55,8 @@ class Status:
 
     def _why_not_ready(self) -> str | None:
         own = self._own()
+        if self.is_waiting:
+            return self.reason
         if own is None:
             return "the server does not answer"
         if own.history is None:
