@@ -24,6 +24,7 @@ from guarita.drill.history import (
     Phase,
     Role,
     Sample,
+    Turn,
 )
 
 SECOND_US = 1_000_000
@@ -195,3 +196,71 @@ def changed(history: History, old: Operation, **changes: object) -> History:
     new = replace(old, **changes)  # type: ignore[arg-type]
     operations = tuple(new if each is old else each for each in history.operations)
     return replace(history, operations=operations)
+
+
+EACH_US = 10 * SECOND_US
+
+
+def write(id: int, at_us: int) -> Operation:
+    return Operation(
+        id, "host", Kind.CREATE, at_us, Outcome.OK, Answer.CREATED, at_us + 1000, f"t{id}"
+    )
+
+
+def look(id: int, ticket: str, at_us: int) -> Operation:
+    return Operation(
+        id,
+        "look",
+        Kind.REDEEM,
+        at_us,
+        Outcome.OK,
+        Answer.ADMITTED,
+        at_us + 1000,
+        ticket,
+        "look",
+        token=ticket,
+    )
+
+
+def turn_at(number: int) -> Turn:
+    from_us = number * EACH_US
+    return Turn(number + 1, "D2", from_us, from_us + EACH_US, "killed", 3.5, 0)
+
+
+def events_of(number: int) -> list[Event]:
+    from_us = number * EACH_US
+    return [
+        Event(from_us, EventKind.HEALTH, ""),
+        Event(from_us + SECOND_US, EventKind.FAULT, "kill -9", f"n{number + 1}"),
+        Event(from_us + 3 * SECOND_US, EventKind.HEAL, "kill is over"),
+        Event(from_us + 6 * SECOND_US, EventKind.HEALTH, ""),
+    ]
+
+
+def many(turns: int) -> History:
+    """Many faults; a write every 100 ms, but for 2 s after each of them."""
+    drain_us = turns * EACH_US + SECOND_US
+    operations, at_us = [], 1000
+    while at_us < drain_us:
+        place_us = at_us % EACH_US
+        if not SECOND_US < place_us < 3 * SECOND_US - 1000:
+            operations.append(write(len(operations), at_us))
+        at_us += 100_000
+    begun = Operation(9000, "host", Kind.STATUS, 0, Outcome.UNKNOWN, Answer.NO_ANSWER, 5)
+    asked = [
+        replace(begun, id=9001 + n, started_us=n * EACH_US + 2 * SECOND_US, ended_us=None)
+        for n in range(turns)
+    ]
+    tickets = [str(each.ticket) for each in operations]
+    looked = [look(10_000 + n, name, drain_us + SECOND_US + n) for n, name in enumerate(tickets)]
+    phases = [
+        Event(at, EventKind.PHASE, phase)
+        for at, phase in zip(
+            (0, drain_us, drain_us + SECOND_US // 2, drain_us + 3 * SECOND_US), Phase, strict=True
+        )
+    ]
+    events = [each for n in range(turns) for each in events_of(n)]
+    played = tuple(turn_at(n) for n in range(turns))
+    return History(
+        replace(HEADER, rate=1.0), (*operations, *asked, *looked), (*phases, *events), turns=played
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 from guarita.cli import cli
 from guarita.drill.lines import Writer, read
 from guarita.drill.scenarios import SCENARIOS
+from guarita.processes import wait_until
 from guarita.servers import ServerMissing, find_server
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -89,6 +91,16 @@ def test_list_names_every_scenario() -> None:
         (["D9", "--durability", "strict"], 3, "says nothing about durability strict"),
         (["--file", "nowhere.yaml"], 2, "nowhere.yaml"),
         (["D2", "--apart"], 2, "leave it out"),
+        (["N4", "D2", "--faults", "4"], 3, "it is a negative control"),
+        (["D16", "--faults", "4"], 3, "it needs an installation of its own"),
+        (["D2", "--url", "http://127.0.0.1:1"], 2, "only with --yes-break-it 127.0.0.1:1"),
+        (
+            ["D2", "--url", "http://127.0.0.1:1", "--yes-break-it", "another"],
+            2,
+            "only with --yes-break-it 127.0.0.1:1",
+        ),
+        (["D2", "--url", "127.0.0.1:1"], 2, "must be http://HOST"),
+        (["D2", "--url", "http://127.0.0.1:1/auth"], 2, "must end with its host"),
     ],
 )
 def test_what_cannot_be_run_says_why(
@@ -162,3 +174,79 @@ def test_a_drill_on_real_servers_and_a_control_that_is_found_out(tmp_path: Path,
         assert (Path(each["directory"]) / "report.html").exists()
         assert read(Path(each["directory"]) / "history.jsonl").header.scenario in ("D2", "N4")
     figure(f"drill D2: {figures['requests']} requests, {figures['pause_s']:.1f} s without a write")
+
+
+def started(directory: Path, *words: str) -> subprocess.Popen[str]:
+    """A drill that goes on for a while; in a session of its own, as in a terminal."""
+    try:
+        find_server()
+    except ServerMissing as exc:
+        pytest.skip(str(exc))
+    argv = [sys.executable, "-m", "guarita", "drill", "run", *words, "--rate", "50", "--json"]
+    return subprocess.Popen(
+        [*argv, "--duration", "600", "--out", str(directory)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def is_loaded(directory: Path) -> bool:
+    """Whether its clients have been answered."""
+    found = list(directory.glob("*/history.jsonl"))
+    return bool(found) and b'"created"' in found[0].read_bytes()
+
+
+def left_of(directory: Path) -> list[str]:
+    """Processes whose command line or working directory is in it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().decode(errors="replace")
+            place = str((process / "cwd").readlink())
+        except OSError:
+            continue
+        if str(directory) in words or place.startswith(str(directory)):
+            found.append(words)
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks for processes in /proc")
+@pytest.mark.parametrize("how", ["SIGTERM", "Ctrl-C", "killed"])
+def test_a_drill_that_is_told_to_end_ends_all_and_judges_what_there_is(
+    tmp_path: Path, how: str
+) -> None:
+    drill = started(tmp_path, "D2")
+    assert wait_until(lambda: is_loaded(tmp_path), timeout_s=180)
+    assert left_of(tmp_path)
+    match how:
+        case "SIGTERM":
+            drill.terminate()
+        case "Ctrl-C":
+            os.killpg(drill.pid, signal.SIGINT)
+        case "killed":
+            drill.kill()
+    out, error = drill.communicate(timeout=120)
+    assert wait_until(lambda: not left_of(tmp_path), timeout_s=60), left_of(tmp_path)
+    history = read(tmp_path / "D2-1" / "history.jsonl")
+    assert history.operations
+    if how == "killed":
+        return
+    assert drill.returncode == 2, error
+    assert "told to end before its time" in error
+    told = json.loads(out)
+    assert (told["verdict"], told["figures"]["lost"]) == ("unknown", 0)
+    assert "the drill was told to end before its time" in told["unmet"]
+    assert (tmp_path / "D2-1" / "report.html").exists()
+
+
+def test_many_faults_on_one_installation_are_one_history_with_one_verdict(tmp_path: Path) -> None:
+    status, (many,) = played(tmp_path, "D2", "D2-server", "--faults", "3")
+    assert (many["figures"]["lost"], many["figures"]["double"]) == (0, 0)
+    assert [each["number"] for each in many["turns"]] == [1, 2, 3]
+    assert {each["scenario"] for each in many["turns"]} == {"D2", "D2-server"}
+    assert many["unmet"] == []
+    assert status == (0 if many["good"] else 1)
+    assert not list(tmp_path.glob("installation-2"))

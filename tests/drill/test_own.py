@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from guarita.drill.faults import FAULTS
 from guarita.drill.faults.links import Isolate
 from guarita.drill.faults.stops import Kill
 from guarita.drill.own import read_own
-from guarita.drill.scenarios import SCENARIOS, SHORT, named
+from guarita.drill.scenarios import MANY, SCENARIOS, SHORT, in_turns, named, why_not_in_turns
 from guarita.errors import ConfigError
 
 GOOD = """
@@ -93,6 +94,18 @@ def test_the_table_names_every_scenario_from_1_to_30_and_why_one_is_not_played()
     for each in SCENARIOS.values():
         assert bool(each.faults) != bool(each.not_here), each.id
         assert all(type(fault) in FAULTS.values() for fault in each.faults)
+
+
+def test_many_faults_are_of_each_scenario_as_often_and_the_same_for_the_same_seed() -> None:
+    scenarios = [each for word in MANY for each in named(word)]
+    assert all(why_not_in_turns(each) is None for each in scenarios)
+    many = in_turns(scenarios, 3 * len(MANY) + 1, seed=7)
+    counts = Counter(each.id for each in many.turns)
+    assert set(counts.values()) <= {3, 4}
+    assert many.turns == in_turns(scenarios, 3 * len(MANY) + 1, seed=7).turns
+    assert many.turns != in_turns(scenarios, 3 * len(MANY) + 1, seed=8).turns
+    assert many.failed is None  # of D29
+    assert in_turns([SCENARIOS["D2"]], 2, seed=7).failed == 0
 
 
 def test_the_short_set_is_of_scenarios_that_there_are_and_two_controls() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -139,6 +139,7 @@ class EventKind(StrEnum):
     HEALTH = "health"  # `text` is empty when the installation is well, else what is wrong
     ROLE = "role"  # a change of role worth a line in the report
     NOTE = "note"
+    STOPPED = "stopped"  # the drill was told to end before its time
 
 
 class Phase(StrEnum):
@@ -199,7 +200,24 @@ class Measured:
     name: str  # with its unit: `rejoined_s`
     value: float
     at_most: float | None = None
+    turn: PositiveInt | None = None  # the number of its turn, where there are several
     type: Literal["measured"] = "measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One scenario of a drill that plays many, one after another, and what it may cost."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    number: PositiveInt
+    scenario: str
+    from_us: NonNegativeInt  # when all was well before it,
+    to_us: NonNegativeInt  # and after it
+    title: str = ""
+    pause_at_most_s: float | None = None
+    failed_at_most: int | None = None
+    type: Literal["turn"] = "turn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +251,9 @@ class Header:
     type: Literal["header"] = "header"
 
 
-Record: TypeAlias = Annotated[Operation | Event | Sample | Measured, Field(discriminator="type")]
+Record: TypeAlias = Annotated[
+    Operation | Event | Sample | Measured | Turn, Field(discriminator="type")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,3 +265,4 @@ class History:
     events: tuple[Event, ...] = ()
     samples: tuple[Sample, ...] = ()
     measured: tuple[Measured, ...] = ()
+    turns: tuple[Turn, ...] = ()

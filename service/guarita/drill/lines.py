@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -23,11 +24,14 @@ from guarita.drill.history import (
     Operation,
     Record,
     Sample,
+    Turn,
 )
 from guarita.errors import HistoryError
 
 _HEADER = TypeAdapter(Header)
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
+_RECORDS = TypeAdapter(list[Record])
+BLOCK = 1000  # lines that are read in one go
 
 
 class Writer:
@@ -88,7 +92,7 @@ def parse(lines: Iterable[bytes]) -> History:
     numbered = enumerate(lines, 1)
     wrong: list[str] = []
     header = _header(next(numbered, (1, b""))[1], wrong)
-    with _no_collection():
+    with no_collection():
         kept = _records(numbered, wrong)
     if header is None or wrong:
         raise HistoryError(wrong)
@@ -96,7 +100,7 @@ def parse(lines: Iterable[bytes]) -> History:
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """The collector would look at every record over and over; none of them is garbage."""
     was_on = gc.isenabled()
     gc.disable()
@@ -123,18 +127,32 @@ def _records(
         Event: [],
         Sample: [],
         Measured: [],
+        Turn: [],
     }
-    validate = _RECORD.validate_json
-    for number, line in numbered:
+    while block := list(islice(numbered, BLOCK)):
+        for number, record in _validated(block, wrong):
+            if isinstance(record, Operation) and (mistake := record.mistake):
+                wrong.append(f"line {number}: {mistake}")
+            kept[type(record)].append(record)
+    return kept
+
+
+def _validated(
+    block: Sequence[tuple[int, bytes]], wrong: list[str]
+) -> Iterator[tuple[int, Record]]:
+    """All lines in one go, which is quicker; one by one where something is wrong with any."""
+    try:
+        records = _RECORDS.validate_json(b"[" + b",".join(line for _, line in block) + b"]")
+    except ValidationError:
+        records = []
+    if len(records) == len(block):  # a line with a comma of its own could hold two
+        yield from zip((number for number, _ in block), records, strict=True)
+        return
+    for number, line in block:
         try:
-            record = validate(line)
+            yield number, _RECORD.validate_json(line)
         except ValidationError as error:
             wrong.append(f"line {number}: {_words(error)}")
-            continue
-        if isinstance(record, Operation) and (mistake := record.mistake):
-            wrong.append(f"line {number}: {mistake}")
-        kept[type(record)].append(record)
-    return kept
 
 
 def _words(error: ValidationError) -> str:

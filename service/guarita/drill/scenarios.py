@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from guarita.config import Durability
@@ -52,6 +53,12 @@ class Scenario:
     not_here: str | None = None  # why it cannot be played on processes of this machine
     reported_as: str = ""
     """Where others met it in public."""
+    turns: tuple[Scenario, ...] = ()  # instead of faults: these, one after another
+
+    @property
+    def parts(self) -> tuple[Scenario, ...]:
+        """What is played under one load."""
+        return self.turns or (self,)
 
 
 _NOTHING_LOST = "nothing lost"
@@ -74,6 +81,13 @@ _ALL = (
         (Kill(),),
         pause_s=3.5,
         reported_as="bitnami/charts#26114",
+    ),
+    Scenario(
+        "D2-server",
+        "kill -9 the primary's server alone: its agent starts it again",
+        _NOTHING_LOST,
+        (Kill(server_only=True),),
+        pause_s=3.5,
     ),
     Scenario(
         "D2-lost",
@@ -197,7 +211,8 @@ _ALL = (
         "D12",
         "names stop resolving, or resolve slowly",
         "a failover within down-after and 10 seconds",
-        not_here="nodes of a local installation are known by address, so nothing is resolved",
+        not_here="nodes of a local installation are known by address, so nothing is resolved: on "
+        "an installation with names, play a command that breaks them (--url)",
         reported_as="redis#12184; bitnami/charts#9689",
     ),
     Scenario(
@@ -237,7 +252,8 @@ _ALL = (
         "D17",
         "the certificates are changed",
         "no request fails",
-        not_here="the nodes of a local installation speak no TLS",
+        not_here="the nodes of a local installation speak no TLS: on one that does, play a command "
+        "that changes them (--url)",
         reported_as="redis#12028; OT#838",
     ),
     Scenario(
@@ -340,9 +356,10 @@ _ALL = (
     Scenario(
         "D24",
         "SIGSTOP two Sentinels for 3 seconds, then kill -9 the primary",
-        "writes go on after the Sentinels' 30 seconds of TILT at the latest",
+        # An election that is lost meanwhile is tried again after 20 seconds.
+        "writes go on within 55 seconds: 30 of TILT, and an election that is lost meanwhile",
         (PauseSeveral(), Kill(for_s=None)),
-        pause_s=40.0,
+        pause_s=55.0,
         failed=None,
         durabilities=_BALANCED,
     ),
@@ -408,9 +425,9 @@ _ALL = (
     ),
     Scenario(
         "N3",
-        "a redeem that does not wait for replicas, under a forced failover",
+        "a redeem that does not wait for replicas, under D5a",
         "must be invalid",
-        (ForcedFailover(),),
+        (Isolate(),),
         control="admissions are acknowledged that no replica has",
         shape=Shape(breakage=Breakage.NO_WAIT),
     ),
@@ -447,6 +464,33 @@ _ALL = (
 
 SCENARIOS: dict[str, Scenario] = {each.id: each for each in _ALL}
 SHORT = ("D1", "D2", "D4", "D5", "D7", "D9", "D26", "D28", "N1", "N4")
+
+# What leaves an installation as it was within seconds: for many faults, one after another.
+MANY = ("D1", "D2", "D2-server", "D2-lost", "D3", "D4", "D28", "D29", "D30")
+
+
+def in_turns(scenarios: Sequence[Scenario], faults: int, seed: int) -> Scenario:
+    """One drill of so many faults: each of these as often as the others, in an order by chance."""
+    rng = random.Random(seed)  # noqa: S311 - nothing here is a secret
+    turns: list[Scenario] = []
+    while len(turns) < faults:
+        turns += rng.sample(list(scenarios), len(scenarios))
+    return Scenario(
+        "many",
+        f"{faults} faults, one after another",
+        "nothing lost, nothing double, and the bounds of each",
+        failed=0 if all(each.failed == 0 for each in scenarios) else None,
+        turns=tuple(turns[:faults]),
+    )
+
+
+def why_not_in_turns(scenario: Scenario) -> str | None:
+    """Why it cannot be one of many on an installation that the others use, in words."""
+    if scenario.control:
+        return "it is a negative control, which is to fail"
+    if scenario.fresh or scenario.shape != Shape():
+        return "it needs an installation of its own"
+    return None
 
 
 def named(word: str) -> list[Scenario]:

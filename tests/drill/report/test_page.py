@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from selenium.webdriver import Chrome
 
+from drill.making import many
 from guarita.drill.check import check
 from guarita.drill.history import Event, EventKind, History
 from guarita.drill.lines import read
@@ -99,6 +100,15 @@ def test_many_anomalies_of_a_kind_are_counted_and_some_shown() -> None:
     text = text_of(page_of(replace(history, operations=tuple(operations))))
     assert "Admitted twice: 30" in text
     assert "and 10 more of this kind" in text
+
+
+def test_a_hundred_faults_are_all_there_and_the_page_stays_small() -> None:
+    html = page_of(many(100))
+    text = text_of(html)
+    assert "All 100 faults" in text
+    assert "the pause at each fault" in text
+    assert html.count('<rect class="fill-fault"') == 3 * 100  # behind each of the three plots
+    assert len(html) < 150_000
 
 
 # In a real browser.

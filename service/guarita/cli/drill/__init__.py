@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +14,21 @@ from click.shell_completion import CompletionItem
 from rich.console import Console
 from rich.table import Table
 
-from guarita.cli.drill.series import NOT_RUN, Series
+from guarita.cli import Invocation
+from guarita.cli.drill.apart import apart_option, go_apart
+from guarita.cli.drill.compare import compare
+from guarita.cli.drill.series import NOT_RUN, Series, out_of, seed_of
+from guarita.config import SessionSettings
 from guarita.drill import report as reports
-from guarita.drill.check import check
-from guarita.drill.lines import read
 from guarita.drill.own import read_own
 from guarita.drill.report import Result
-from guarita.drill.run import status_of
-from guarita.drill.scenarios import SCENARIOS, SHORT, Scenario, named
-from guarita.drill.targets import network
+from guarita.drill.run import MakeTarget, judge, status_of
+from guarita.drill.scenarios import MANY, SCENARIOS, SHORT, Scenario, named
+from guarita.drill.targets.base import Shape, Target, Terms
+from guarita.drill.targets.local import LocalTarget
+from guarita.drill.targets.running import RunningTarget, place_of
+from guarita.drill.workload.load import Place
 from guarita.errors import HistoryError, TopologyError
-
-_APART = "--apart"
 
 
 class Failed(click.ClickException):
@@ -123,6 +124,11 @@ def _as_json(scenario: Scenario) -> dict[str, Any]:
     "--repeat", default=1, show_default=True, type=click.IntRange(1), help="Each so many times."
 )
 @click.option(
+    "--faults",
+    type=click.IntRange(2),
+    help="So many, of these scenarios in turns, on one installation: one history, one verdict.",
+)
+@click.option(
     "--durability",
     default="balanced",
     show_default=True,
@@ -133,13 +139,26 @@ def _as_json(scenario: Scenario) -> dict[str, Any]:
     "--out", type=click.Path(path_type=Path), help="Directory (default: .guarita/drills/DATE)."
 )
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each drill.")
-@click.option(_APART, "apart", is_flag=True, hidden=True)
+@click.option("--url", help="Of an installation that runs already, instead of one of its own.")
+@click.option("--yes-break-it", "name", help="That --url may be broken: its HOST[:PORT] once more.")
+@click.option(
+    "--api-key-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="With the API key of --url.",
+)
+@apart_option
+@click.pass_obj
 def run(
+    invocation: Invocation,
+    /,
     scenarios: tuple[str, ...],
     everything: bool,
     short: bool,
     own: Path | None,
     target: str,
+    url: str | None,
+    name: str | None,
+    api_key_file: Path | None,
     apart: bool,
     as_json: bool,
     out: Path | None,
@@ -147,38 +166,57 @@ def run(
 ) -> None:
     """Play scenarios, one after another, on an installation that is started for them."""
     words = SHORT if short else tuple(SCENARIOS) if everything else scenarios
+    if how["faults"] and not (words or own):
+        words = MANY
     chosen = [*_found(words), *(_own(own) if not scenarios or everything else ())]
     if not chosen:
         raise click.UsageError("name a scenario, or --short, --all or --file; see `drill list`")
-    if apart and not network.is_apart():
-        raise click.UsageError(f"{_APART} is what this command tells itself: leave it out")
-    without_network = None if apart else network.lacking()
-    if not apart and without_network is None:
-        _go_apart()
-    # As first of its processes it would not hear a SIGTERM that it does not ask for.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    seed = how.pop("seed")
+    if url:
+        place = _to_break(url, name)
+        key = api_key_file.read_text().strip() if api_key_file else ""
+        make_target: MakeTarget = partial(_running, place, key, invocation.settings().sessions)
+        without_network, target = None, place.name
+    else:
+        without_network = go_apart(apart=apart)
+        make_target = partial(LocalTarget, without_network=without_network)
     series = Series(
-        _out(out),
-        int.from_bytes(os.urandom(3)) if seed is None else seed,
+        out_of(out),
+        seed_of(how.pop("seed")),
         target,
         without_network,
-        skips=everything or short,
+        make_target,
+        skips=everything or short or words is MANY,
         as_json=as_json,
         **how,
     )
     sys.exit(series.play(chosen))
 
 
-def _go_apart() -> None:
-    """The same command again, in a network and with processes that end with it."""
-    argv = network.apart([sys.executable, "-m", "guarita", *sys.argv[1:], _APART])
-    os.execvp(argv[0], argv)  # noqa: S606
+def _to_break(url: str, name: str | None) -> Place:
+    """Only what was named twice."""
+    try:
+        place = place_of(url)
+    except ValueError as exc:
+        raise click.UsageError(str(exc)) from exc
+    if name != place.name:
+        raise click.UsageError(
+            f"this drill did not start {place.name}: it loads and breaks it only with "
+            f"--yes-break-it {place.name}"
+        )
+    return place
 
 
-def _out(given: Path | None) -> Path:
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-    return (given or Path(".guarita/drills") / now).absolute()
+def _running(
+    place: Place, api_key: str, sessions: SessionSettings, _directory: Path, shape: Shape
+) -> Target:
+    """Lifetimes are as its configuration has them."""
+    terms = Terms(
+        sessions.ticket_ttl_s,
+        sessions.session_ttl_s,
+        sessions.replay_window_s,
+        sessions.cache_age_s,
+    )
+    return RunningTarget(place, shape, api_key=api_key, terms=terms)
 
 
 def _found(words: Sequence[str]) -> Iterator[Scenario]:
@@ -199,7 +237,8 @@ def _own(path: Path | None) -> list[Scenario]:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def check_command(history: Path, as_json: bool) -> None:
     """Judge a HISTORY anew."""
-    result = _judged(history)
+    record, judgement = judge(history)
+    result = Result(record.header, judgement)
     if as_json:
         click.echo(reports.as_json(result))
     else:
@@ -214,8 +253,7 @@ def check_command(history: Path, as_json: bool) -> None:
 )
 def report_command(history: Path, out: Path | None) -> None:
     """Write the reports of a HISTORY anew: HTML, JSON, JUnit XML and Markdown."""
-    record = read(history)
-    judgement = check(record)
+    record, judgement = judge(history)
     directory = out or history.parent
     directory.mkdir(parents=True, exist_ok=True)
     reports.write(directory, record, judgement)
@@ -223,6 +261,4 @@ def report_command(history: Path, out: Path | None) -> None:
     sys.exit(status_of(Result(record.header, judgement)))
 
 
-def _judged(path: Path) -> Result:
-    record = read(path)
-    return Result(record.header, check(record))
+command.add_command(compare)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -13,16 +16,16 @@ from rich.console import Console
 
 from guarita.config import Durability
 from guarita.drill import report as reports
+from guarita.drill.playing import Plan
 from guarita.drill.report import Result
 from guarita.drill.report.words import headline
-from guarita.drill.run import Plan, Played, Runner, Status, status_of, why_not
-from guarita.drill.scenarios import Scenario
-from guarita.drill.targets.base import Shape
-from guarita.drill.targets.local import LocalTarget
+from guarita.drill.run import MakeTarget, Played, Runner, Status, status_of, why_not
+from guarita.drill.scenarios import Scenario, in_turns, why_not_in_turns
 from guarita.errors import TopologyError
 
 NOT_RUN = 3
-EACH_S = 45.0  # a first guess of what a drill takes
+EACH_S = 45.0
+FAULT_S = 10.0
 _ROW = "{:<9} {:>2}  {:<8} {:>8} {:>5} {:>6} {:>6} {:>8}  {}"
 
 
@@ -34,18 +37,22 @@ class Series:
     seed: int
     target: str
     without_network: str | None
+    make_target: MakeTarget
     rate: float
     duration: float
     repeat: int
     durability: str
+    faults: int | None  # so many of all scenarios in turns, in one drill
     skips: bool  # what does not apply is told and left out, not an error
     as_json: bool
 
     def play(self, chosen: Sequence[Scenario]) -> int:
         """Returns the status of the command."""
         wanted = [each for each in chosen if self._applies(each)]
+        if self.faults and wanted:
+            wanted = [in_turns(wanted, self.faults, self.seed)]
         console = Console(stderr=True, highlight=False)
-        progress = Progress(console, len(wanted) * self.repeat)
+        progress = Progress(console, len(wanted) * self.repeat, self._each_s())
         plan = Plan(
             self.rate,
             self.seed,
@@ -56,7 +63,9 @@ class Series:
         )
         self.out.mkdir(parents=True, exist_ok=True)
         results: list[Result] = []
-        runner = Runner(plan, self._make_target, progress.say)
+        runner = Runner(plan, self.make_target, progress.say)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: runner.stop())
         if not self.as_json:
             click.echo(_ROW.format(*_HEAD))
         for played in runner.play([(each, n) for each in wanted for n in range(self.repeat)]):
@@ -68,14 +77,21 @@ class Series:
         progress.close()
         if not self.as_json:
             click.echo(f"Reports: {self.out}")
-        return max((status_of(each) for each in results), key=_GRAVITY.index, default=NOT_RUN)
+        statuses = [status_of(each) for each in results]
+        if runner.is_stopped:
+            click.echo("It was told to end before its time.", err=True)
+            statuses.append(Status.UNTOLD)
+        return max(statuses, key=_GRAVITY.index, default=NOT_RUN)
 
-    def _make_target(self, directory: Path, shape: Shape) -> LocalTarget:
-        return LocalTarget(directory, shape, without_network=self.without_network)
+    def _each_s(self) -> float:
+        """A first guess of what a drill takes."""
+        return EACH_S + FAULT_S * self.faults if self.faults else EACH_S
 
     def _applies(self, scenario: Scenario) -> bool:
         """Raises `TopologyError` where it was asked for by name and does not."""
         reason = scenario.not_here or why_not(scenario, self.durability, self.without_network)
+        if self.faults:
+            reason = reason or why_not_in_turns(scenario)
         if reason and not self.skips:
             raise TopologyError(f"{scenario.id} cannot be played here: {reason}")
         if reason:
@@ -95,9 +111,11 @@ _GRAVITY = (Status.GOOD, Status.UNTOLD, Status.BAD)
 class Progress:
     """What is done now and how long it may still take, on a terminal."""
 
-    def __init__(self, console: Console, drills: int) -> None:
+    def __init__(self, console: Console, drills: int, each_s: float) -> None:
+        """`each_s`: what each is likely to take."""
         self._status = console.status("") if console.is_terminal else None
         self._left = drills
+        self._each_s = each_s
         self._done = 0
         self._began_s = time.monotonic()
         if self._status:
@@ -106,7 +124,7 @@ class Progress:
     def say(self, words: str) -> None:
         if self._status:
             spent_s = time.monotonic() - self._began_s
-            each_s = spent_s / self._done if self._done else EACH_S
+            each_s = spent_s / self._done if self._done else self._each_s
             left_s = max(0.0, each_s * (self._done + self._left) - spent_s)
             self._status.update(f"{words}; about {left_s / 60:.0f} min {left_s % 60:.0f} s left")
 
@@ -144,3 +162,13 @@ def _line_of_json(played: Played) -> str:
         "directory": str(played.directory),
     }
     return json.dumps(told)
+
+
+def out_of(given: Path | None) -> Path:
+    """Where histories and reports go."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+    return (given or Path(".guarita/drills") / now).absolute()
+
+
+def seed_of(given: int | None) -> int:
+    return int.from_bytes(os.urandom(3)) if given is None else given

@@ -49,9 +49,9 @@ def unsound(history: History, tickets: Tickets) -> list[str]:
 
 def uncovered(history: History, tickets: Tickets, spans: Spans) -> list[str]:
     """Why finding nothing would mean nothing. Only for a history that is sound."""
+    unmet = [e.text for e in history.events if e.kind is EventKind.STOPPED]
     if spans.fault_us is None or spans.heal_us is None:
-        return ["no fault was injected, or none was healed"]
-    unmet = []
+        return [*unmet, "no fault was injected, or none was healed"]
     writes = [each for each in history.operations if is_write(each)]
     if not any(_end(each) < spans.fault_us for each in writes):
         unmet.append("no write succeeded before the fault")
@@ -77,12 +77,15 @@ def is_write(operation: Operation) -> bool:
     return operation.answer is Answer.ADMITTED or operation.answer is Answer.CREATED
 
 
-def _phases(events: Iterable[Event]) -> Iterator[str]:
+def _phases(events: Sequence[Event]) -> Iterator[str]:
+    """One that was stopped went through them as far as it came."""
     at_us = {each.text: each.at_us for each in events if each.kind is EventKind.PHASE}
-    if set(at_us) != set(Phase):
+    stopped = any(each.kind is EventKind.STOPPED for each in events)
+    wanted = [phase for phase in Phase if phase in at_us] if stopped else list(Phase)
+    if set(at_us) != set(wanted) or Phase.LOAD not in at_us:
         missing = ", ".join(sorted(set(Phase) - set(at_us)))
         yield f"the drill did not go through its phases: {missing or 'more than there are'}"
-    elif any(at_us[later] < at_us[earlier] for earlier, later in pairwise(Phase)):
+    elif any(at_us[later] < at_us[earlier] for earlier, later in pairwise(wanted)):
         yield "the phases of the drill are not in order"
 
 

@@ -21,10 +21,13 @@ class Named:
     node: str | None
 
 
-def node_anomalies(history: History, spans: Spans) -> list[Anomaly]:
+def node_anomalies(history: History, faults: Sequence[Spans]) -> list[Anomaly]:
     """An offset that went back on the named primary; an installation that stays unwell."""
     samples = sorted(history.samples, key=lambda sample: sample.at_us)
-    return [*_backwards(samples, history.header), *_unsettled(spans)]
+    return [
+        *_backwards(samples, history.header),
+        *(found for spans in faults for found in _unsettled(spans)),
+    ]
 
 
 def named_primaries(samples: Sequence[Sample], header: Header) -> Iterator[Named]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,6 +13,7 @@ from guarita.drill.check.figures import Figures, figures_of
 from guarita.drill.check.nodes import node_anomalies, two_writable_us
 from guarita.drill.check.spans import Spans, spans_of
 from guarita.drill.check.tickets import Terms, judge
+from guarita.drill.check.turns import Played, missed_turns, turns_of, unmet_turns
 from guarita.drill.history import Answer, History, Operation
 
 
@@ -36,21 +37,24 @@ class Judgement:
     spans: Spans
     two_writable_s: float  # for how long two nodes said that they take writes
     void: bool  # a negative control that lost and doubled nothing: the drill sees nothing
+    turns: tuple[Played, ...] = ()  # of a drill with many faults
 
 
 def check(history: History) -> Judgement:
     """Judge a history. Pure: the same history has the same judgement."""
     tickets, others = _by_ticket(history.operations)
     spans = spans_of(history.events)
+    played = turns_of(history)
+    faults = [each.spans for each in played] or [spans]
     broken = unsound(history, tickets)
     anomalies = (
         []
         if broken
-        else sorted(_anomalies(history, tickets, others, spans), key=lambda found: found.at_us)
+        else sorted(_anomalies(history, tickets, others, faults), key=lambda found: found.at_us)
     )
-    unmet = broken or uncovered(history, tickets, spans)
+    unmet = broken or [*uncovered(history, tickets, spans), *unmet_turns(played)]
     figures = figures_of(history.operations, anomalies, spans)
-    missed = [] if broken else list(_missed(history, figures))
+    missed = [] if broken else [*_missed(history, figures), *missed_turns(played)]
     verdict = Verdict.VALID
     if anomalies or missed:
         verdict = Verdict.INVALID
@@ -65,6 +69,7 @@ def check(history: History) -> Judgement:
         spans,
         two_writable_us(history.samples) / 1_000_000,
         void=history.header.control is not None and not (figures.lost or figures.double),
+        turns=tuple(played),
     )
 
 
@@ -72,13 +77,13 @@ def _anomalies(
     history: History,
     tickets: dict[str, list[Operation]],
     others: list[Operation],
-    spans: Spans,
+    faults: Sequence[Spans],
 ) -> Iterator[Anomaly]:
     terms = Terms.of(history.header)
     for ticket, operations in tickets.items():
         yield from judge(ticket, operations, terms)
     yield from counter_anomalies(others, tickets, alone=history.header.alone)
-    yield from node_anomalies(history, spans)
+    yield from node_anomalies(history, faults)
     yield from _strange(history.operations)
 
 
@@ -102,7 +107,8 @@ def _missed(history: History, figures: Figures) -> Iterator[str]:
         yield f"{figures.failed} requests failed, at most {failed}"
     for each in history.measured:
         if each.at_most is not None and each.value > each.at_most:
-            yield f"{each.name} is {each.value:g}, at most {each.at_most:g}"
+            where = f"fault {each.turn}: " if each.turn else ""
+            yield f"{where}{each.name} is {each.value:g}, at most {each.at_most:g}"
 
 
 def _by_ticket(

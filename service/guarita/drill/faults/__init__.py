@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from guarita.drill.faults.base import Fault
+from guarita.drill.faults.commands import Command
 from guarita.drill.faults.data import DamagedAof, FullDisk, RestartEmpty, RestartWithoutTail
 from guarita.drill.faults.links import Isolate, IsolatedRestart, LoseAnswers, LossyNetwork
 from guarita.drill.faults.passwords import PasswordChange
@@ -47,6 +48,7 @@ _ALL: tuple[type[Fault], ...] = (
     RollingRestart,
     FullRestart,
     PasswordChange,
+    Command,
 )
 
 FAULTS: dict[str, type[Fault]] = {each.name: each for each in _ALL}

@@ -19,7 +19,6 @@ from guarita.drill.workload.load import Load
 from guarita.errors import TopologyError
 from guarita.processes import wait_until
 
-SERVED_WITHIN_S = 45.0
 NEVER = 9999.0  # seconds: what did not happen in time has no other number
 
 Undo = Callable[[], None]
@@ -36,6 +35,7 @@ class Scene:
     writer: Writer
     number: int = 0  # of the repetition
     bounds: Mapping[str, float] = field(default_factory=dict)
+    turn: int | None = None  # where there are several
     afterwards: list[Callable[[], None]] = field(default_factory=list)
     """What is to be looked at once the installation is well again."""
 
@@ -75,7 +75,7 @@ class Scene:
 
     def measure(self, name: str, value: float) -> None:
         """A figure of the scenario; its bound is in the scenario."""
-        self.writer.write(Measured(name, round(value, 3), self.bounds.get(name)))
+        self.writer.write(Measured(name, round(value, 3), self.bounds.get(name), self.turn))
 
     def time_until(
         self, name: str, done: Callable[[], bool], *, since_s: float, within_s: float = 90.0
@@ -93,8 +93,9 @@ class Scene:
 
     def served(self) -> None:
         """Return when callers are served again, or will not be for now."""
-        if not self.load.wait_steady(SERVED_WITHIN_S):
-            self.note(f"writes were not steady again within {SERVED_WITHIN_S:g} s")
+        within_s = self.target.shape.patience_s
+        if not self.load.wait_steady(within_s):
+            self.note(f"writes were not steady again within {within_s:g} s")
 
     def _event(self, kind: EventKind, text: str, node: str | None) -> None:
         self.writer.write(Event(self.clock.now_us, kind, text, node))
@@ -116,9 +117,9 @@ class Fault(ABC):
     for_s: float | None
     """How long it lasts; None: until callers are served again."""
 
-    def lacks(self, target: Target) -> str | None:  # noqa: ARG002 - most need nothing special
+    def lacks(self, target: Target) -> str | None:
         """Why it does not apply here, in words; None where it does."""
-        return None
+        return None if target.nodes else "the drill does not know its nodes"
 
     @abstractmethod
     def inject(self, scene: Scene) -> Undo:

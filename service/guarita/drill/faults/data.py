@@ -13,6 +13,7 @@ from guarita.drill.faults.base import Fault, Scene, Undo, nothing_to_heal
 from guarita.drill.targets.base import Target
 from guarita.errors import TopologyError
 
+DAMAGED_BYTES = 1024  # more than one change, so that where they begin is lost
 # What the files of a node are, beside its data.
 _NOT_DATA = ("agent.yaml", "server.conf", "*.log")
 
@@ -65,19 +66,18 @@ class DamagedAof(Fault):
         scene.tell("kill -9, and started with a damaged AOF", node)
         scene.target.kill(node)
         path = aof_of(directory)
-        kept = path.with_name(f"{path.name}.kept")
-        shutil.copyfile(path, kept)
         with path.open("r+b") as file:
             file.seek(path.stat().st_size // 2)
-            file.write(b"\xff" * 64)
+            file.write(b"\xff" * DAMAGED_BYTES)
+        damaged = path.read_bytes()
         try:
             scene.target.start_node(node)
         except TopologyError as exc:
             scene.note(str(exc), node)
 
         def look() -> None:
-            # It may be set aside or made anew, never thrown away with nothing in its place.
-            scene.measure("copies_gone", 0 if any(directory.rglob("*.aof*")) else 1)
+            kept = any(each.read_bytes() == damaged for each in directory.rglob("*.incr.aof"))
+            scene.measure("copies_gone", 0 if kept else 1)
 
         scene.afterwards.append(look)
         return lambda: scene.target.start_node(node)

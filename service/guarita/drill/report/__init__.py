@@ -6,10 +6,16 @@ from pathlib import Path
 
 from guarita.drill.check import Judgement
 from guarita.drill.history import History
-from guarita.drill.report.machine import Result, as_json, as_junit, as_markdown
+from guarita.drill.report.machine import (
+    Result,
+    as_comparison,
+    as_json,
+    as_junit,
+    as_markdown,
+)
 from guarita.drill.report.page import page
 
-__all__ = ["Result", "as_json", "as_junit", "as_markdown", "page", "write"]
+__all__ = ["Result", "as_comparison", "as_json", "as_junit", "as_markdown", "page", "write"]
 
 
 def write(directory: Path, history: History, judgement: Judgement) -> None:

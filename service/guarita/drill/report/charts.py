@@ -12,11 +12,13 @@ from html import escape
 
 from guarita.drill.check import Judgement
 from guarita.drill.history import Event, EventKind, History
+from guarita.drill.report import turns as faults
 from guarita.drill.report.series import Bin, Segment, bins_of, strips_of
 
 WIDTH, HEIGHT = 1000, 100
 TICKS = 10
 LEAST_MS = 1.0  # the bottom of the plot of latencies
+MOST_MARKS = 60  # that have a number
 NAMED_COLOURS = 3
 
 
@@ -30,7 +32,8 @@ def timeline(history: History, judgement: Judgement) -> str:
         _row("phase", _phases(judgement, end_us)),
         _row("answers/s", _plot(_rates(bins, end_us), shade, _rate_scale(bins))),
         _row("latency", _plot(_latencies(bins, end_us), shade, _latency_scale(bins))),
-        *_strips(history, end_us),
+        *_turns(judgement, shade, end_us),
+        *_strips(history, end_us, many=bool(judgement.turns)),
         _row("", _axis(end_us)),
     ]
     return f'<div class="timeline">{"".join(rows)}</div>{_key(judgement)}'
@@ -40,6 +43,13 @@ def numbered(events: Iterable[Event]) -> list[Event]:
     """What has a number above the plots, in order; roles have strips of their own."""
     shown = (EventKind.FAULT, EventKind.HEAL, EventKind.NOTE)
     return sorted((e for e in events if e.kind in shown), key=lambda event: event.at_us)
+
+
+def _turns(judgement: Judgement, shade: str, end_us: int) -> Iterator[str]:
+    if judgement.turns:
+        most = faults.longest_s(judgement.turns)
+        scale = f'<span class="scale" style="top:.25rem">{most:.1f} s</span>'
+        yield _row("pauses", _plot(faults.bars(judgement.turns, end_us), shade, scale))
 
 
 def _row(name: str, content: str) -> str:
@@ -57,7 +67,13 @@ def _shade(judgement: Judgement, end_us: int) -> str:
     """The fault, and the longest pause as a line at the bottom."""
     spans, figures = judgement.spans, judgement.figures
     shapes = ""
-    if spans.fault_us is not None:
+    for each in judgement.turns:
+        if each.spans.fault_us is not None:
+            until_us = each.spans.heal_us or each.turn.to_us
+            shapes += _box(
+                "fill-fault", each.spans.fault_us, until_us - each.spans.fault_us, end_us
+            )
+    if spans.fault_us is not None and not judgement.turns:
         until_us = end_us if spans.heal_us is None else spans.heal_us
         shapes += _box("fill-fault", spans.fault_us, max(1, until_us - spans.fault_us), end_us)
     left = figures.pause_began_s * 1e6 / end_us * WIDTH
@@ -164,9 +180,10 @@ def _latency_scale(bins: Sequence[Bin]) -> str:
     return "".join(found)
 
 
-def _strips(history: History, end_us: int) -> Iterator[str]:
+def _strips(history: History, end_us: int, *, many: bool) -> Iterator[str]:
+    """Of many faults, what each data node said most in each step of time."""
     colours = {node: at % NAMED_COLOURS for at, node in enumerate(history.header.nodes)}
-    for node, segments in strips_of(history, end_us).items():
+    for node, segments in strips_of(history, end_us, coarse=many).items():
         pieces = "".join(_piece(each, colours, end_us) for each in segments)
         yield _row(node, f'<div class="track strip">{pieces}</div>')
 
@@ -201,9 +218,12 @@ def _phases(judgement: Judgement, end_us: int) -> str:
 
 
 def _marks(events: Iterable[Event], end_us: int) -> str:
+    marked = numbered(events)
+    if len(marked) > MOST_MARKS:
+        return ""
     pieces = [
         f'<b class="{each.kind}" style="left:{max(0, each.at_us) / end_us * 100:.3f}%">{number}</b>'
-        for number, each in enumerate(numbered(events), 1)
+        for number, each in enumerate(marked, 1)
     ]
     return f'<div class="track marks">{"".join(pieces)}</div>'
 
@@ -233,6 +253,8 @@ def _key(judgement: Judgement) -> str:
         ("warn", "primary that takes no writes, link down, loading"),
         ("silent", "silent"),
     ]
+    if judgement.turns:
+        names.insert(1, ("writes", "the pause at each fault, red where a bound was missed"))
     pieces = "".join(f'<li><i class="key-{kind}"></i>{words}</li>' for kind, words in names)
     more = ""
     if judgement.two_writable_s:

@@ -9,6 +9,7 @@ from typing import Any
 from xml.etree import ElementTree as Xml
 
 from guarita.drill.check import Anomaly, Judgement, Verdict
+from guarita.drill.check.turns import Played
 from guarita.drill.history import Header
 from guarita.drill.report.words import four_figures, headline, seconds
 
@@ -42,6 +43,7 @@ def as_json(result: Result) -> str:
             "figures": asdict(judgement.figures) | {"two_writable_s": judgement.two_writable_s},
             "missed": judgement.missed,
             "unmet": judgement.unmet,
+            "turns": [_turn(each) for each in judgement.turns],
             "anomalies": [_anomaly(each) for each in judgement.anomalies[:SHOWN]],
             "anomalies_in_all": len(judgement.anomalies),
             "drill": asdict(header),
@@ -100,6 +102,23 @@ def as_markdown(results: Sequence[Result]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def as_comparison(results: Sequence[tuple[str, Result]]) -> str:
+    """A table of the four figures side by side, for each scenario and each installation."""
+    lines = [
+        "| what happens | installation | s without a write | lost | double | failed |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    by_scenario = sorted(results, key=lambda each: each[1].header.scenario)
+    for installation, result in by_scenario:
+        header = result.header
+        figures = [each.value for each in four_figures(header, result.judgement)]
+        if result.judgement.unmet:
+            figures = ["could not be told", "", "", ""]
+        cells = [f"{header.scenario} {header.title}", installation, *figures]
+        lines.append("| " + " | ".join(each.replace("|", r"\|") for each in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def _reasons(judgement: Judgement) -> list[str]:
     found = [*judgement.missed, *judgement.unmet]
     for each in judgement.anomalies[:SHOWN]:
@@ -110,6 +129,19 @@ def _reasons(judgement: Judgement) -> list[str]:
     if len(judgement.anomalies) > SHOWN:
         found.append(f"and {len(judgement.anomalies) - SHOWN} anomalies more")
     return found
+
+
+def _turn(played: Played) -> dict[str, Any]:
+    turn = played.turn
+    return {
+        "number": turn.number,
+        "scenario": turn.scenario,
+        "node": played.node,
+        "at_s": round(turn.from_us / 1e6, 1),
+        "pause_s": round(played.pause_s, 3),
+        "failed": played.failed,
+        "good": played.is_good,
+    }
 
 
 def _anomaly(anomaly: Anomaly) -> dict[str, Any]:

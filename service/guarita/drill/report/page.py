@@ -8,7 +8,8 @@ from importlib.resources import files
 from itertools import groupby
 
 from guarita.drill.check import Anomaly, AnomalyKind, Judgement, Verdict
-from guarita.drill.history import Event, EventKind, History, Operation
+from guarita.drill.history import Event, EventKind, History, Measured, Operation
+from guarita.drill.report import turns
 from guarita.drill.report.charts import numbered, timeline
 from guarita.drill.report.series import latencies_of
 from guarita.drill.report.words import four_figures, headline, seconds
@@ -27,7 +28,7 @@ def page(history: History, judgement: Judgement) -> str:
             _reasons("Bounds that were missed", judgement.missed),
             _reasons("What keeps it from telling", judgement.unmet),
             f"<h2>Timeline</h2>{timeline(history, judgement)}",
-            _events(history.events),
+            turns.table(judgement.turns) or _events(history.events),
             _anomalies(judgement),
             _latencies(history, judgement),
             _measured(history),
@@ -148,16 +149,21 @@ def _latencies(history: History, judgement: Judgement) -> str:
             f"{each.failed:,}",
             *(f"{value:,.1f}" for value in (each.median_ms, each.p99_ms, each.slowest_ms)),
         )
-        for each in latencies_of(history.operations, judgement.spans)
+        for each in latencies_of(history.operations, judgement)
     ]
     names = ("request", "fault", "asked", "failed", "median", "99 %", "slowest")
     return "<h2>Requests, latencies in ms</h2>" + _table(names, rows, numbers=range(2, 7))
 
 
 def _measured(history: History) -> str:
+    """Of many faults, the highest value of each."""
+    highest: dict[str, Measured] = {}
+    for each in history.measured:
+        if each.name not in highest or each.value > highest[each.name].value:
+            highest[each.name] = each
     rows = [
         (each.name, f"{each.value:g}", "" if each.at_most is None else f"{each.at_most:g}")
-        for each in history.measured
+        for each in highest.values()
     ]
     if not rows:
         return ""

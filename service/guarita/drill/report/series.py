@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from guarita.drill.check import Spans
+from guarita.drill.check import Judgement, Spans
+from guarita.drill.check.turns import Played
 from guarita.drill.history import (
     Answer,
     History,
@@ -87,21 +90,23 @@ def bins_of(operations: Sequence[Operation], end_us: int) -> list[Bin]:
     ]
 
 
-def latencies_of(operations: Iterable[Operation], spans: Spans) -> list[Latency]:
-    """Before, during and after the fault, for each kind of request."""
+def latencies_of(operations: Iterable[Operation], judgement: Judgement) -> list[Latency]:
+    """Before, during and after the fault, or during and between many, for each kind of request."""
+    spans = judgement.spans
+    part = partial(_part_of_many, judgement.turns) if judgement.turns else partial(_part, spans)
     groups: dict[tuple[Kind, str], list[Operation]] = defaultdict(list)
     for each in operations:
         if each.started_us < spans.look_us:
-            groups[each.kind, _part(each.started_us, spans)].append(each)
+            groups[each.kind, part(each.started_us)].append(each)
     found = []
     for kind in Kind:
-        for part in ("before", "during", "after"):
-            if asked := groups.get((kind, part)):
+        for name in ("before", "during", "after", "between"):
+            if asked := groups.get((kind, name)):
                 took = sorted(map(_took_us, asked))
                 found.append(
                     Latency(
                         kind,
-                        part,
+                        name,
                         len(asked),
                         sum(each.outcome is not Outcome.OK for each in asked),
                         _quantile_ms(took, 0.5),
@@ -112,14 +117,45 @@ def latencies_of(operations: Iterable[Operation], spans: Spans) -> list[Latency]
     return found
 
 
-def strips_of(history: History, end_us: int) -> dict[str, list[Segment]]:
-    """For each node, data nodes first, what it said over the time."""
-    by_node: dict[str, list[Sample]] = {
-        name: [] for name in (*history.header.nodes, *history.header.sentinels)
-    }
+def strips_of(history: History, end_us: int, *, coarse: bool = False) -> dict[str, list[Segment]]:
+    """For each node, data nodes first, what it said over the time.
+
+    `coarse`: data nodes alone, and what each said for most of each step of time.
+    """
+    header = history.header
+    names = header.nodes if coarse else (*header.nodes, *header.sentinels)
+    by_node: dict[str, list[Sample]] = {name: [] for name in names}
     for sample in sorted(history.samples, key=lambda sample: sample.at_us):
-        by_node.setdefault(sample.node, []).append(sample)
-    return {node: list(_segments(samples, end_us)) for node, samples in by_node.items() if samples}
+        if sample.node in by_node or not coarse:
+            by_node.setdefault(sample.node, []).append(sample)
+    strips = {
+        node: list(_segments(samples, end_us)) for node, samples in by_node.items() if samples
+    }
+    if not coarse:
+        return strips
+    return {node: list(_coarse(segments, end_us)) for node, segments in strips.items()}
+
+
+def _coarse(segments: Sequence[Segment], end_us: int) -> Iterator[Segment]:
+    step_us = max(1, -(-end_us // BINS))
+    most: dict[int, tuple[int, Segment]] = {}
+    for each in segments:
+        for step in range(each.from_us // step_us, max(each.to_us - 1, 0) // step_us + 1):
+            from_us, to_us = max(each.from_us, step * step_us), (step + 1) * step_us
+            long_us = min(each.to_us, to_us) - from_us
+            if step not in most or long_us > most[step][0]:
+                most[step] = long_us, each
+    last: Segment | None = None
+    for step, (_, said) in sorted(most.items()):
+        to_us = min((step + 1) * step_us, end_us)
+        if last and (last.kind, last.words, last.to_us) == (said.kind, said.words, step * step_us):
+            last = Segment(last.from_us, to_us, last.kind, last.words)
+            continue
+        if last:
+            yield last
+        last = Segment(step * step_us, to_us, said.kind, said.words)
+    if last:
+        yield last
 
 
 def _segments(samples: Sequence[Sample], end_us: int) -> Iterator[Segment]:
@@ -154,7 +190,13 @@ def _took_us(operation: Operation) -> int:
     return 0 if operation.ended_us is None else operation.ended_us - operation.started_us
 
 
-def _part(at_us: int, spans: Spans) -> str:
+def _part_of_many(turns: Sequence[Played], at_us: int) -> str:
+    at = bisect_right(turns, at_us, key=lambda each: each.turn.from_us) - 1
+    part = _part(turns[at].spans, at_us) if at >= 0 else ""
+    return "during" if part == "during" else "between"
+
+
+def _part(spans: Spans, at_us: int) -> str:
     if spans.fault_us is None or at_us < spans.fault_us:
         return "before"
     return "during" if spans.heal_us is None or at_us < spans.heal_us else "after"

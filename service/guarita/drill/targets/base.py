@@ -50,6 +50,8 @@ class Shape:
     fsync_s: float = 0.0  # what each fsync of a data node takes longer
     load_key_us: int = 0  # what each key takes longer when a data node loads its data
     breakage: Breakage | None = None
+    like: str | None = None  # set up as this kit of others, see `guarita.drill.targets.kits`
+    patience_s: float = 60.0  # until callers are served again after one fault, at most
 
 
 @dataclass(frozen=True, slots=True)

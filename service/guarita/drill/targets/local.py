@@ -42,12 +42,11 @@ _HELD_BACK = re.compile(r"will not start a failover before \w+ (\w+ +\d+ [\d:]+ 
 class LocalTarget:
     """See `guarita.drill.targets.base.Target`."""
 
-    name = "local"
-
     def __init__(self, directory: Path, shape: Shape, *, without_network: str | None) -> None:
         """`without_network`: why there can be no network of its own; None: this process is in one
         already."""
         self.shape = shape
+        self.name = f"local, like {shape.like}" if shape.like else "local"
         self._directory = directory.absolute()
         self._without_network = without_network
         self._network = Network(_addresses(shape)) if without_network is None else None

@@ -13,6 +13,7 @@ import yaml
 
 from guarita.drill.history import Role, Sample
 from guarita.drill.targets.base import Shape
+from guarita.drill.targets.kits import KITS
 from guarita.drill.targets.network import Network
 from guarita.drill.targets.slow import slow_server
 from guarita.errors import TopologyError
@@ -52,6 +53,7 @@ class DrillSentinel(LocalSentinel):
             directory,
             server=slow_server(directory, shape),
             base_port=BASE_PORT if network else None,
+            down_after_ms=KITS[shape.like].down_after_ms if shape.like else 1000,
             agents=shape.agents,
             durability=shape.durability,
             password=PASSWORD,
@@ -104,6 +106,27 @@ class DrillSentinel(LocalSentinel):
         of_sentinels["nodes"] = [each for each in of_sentinels["nodes"] if each not in gone]
         node.config.write_text(yaml.safe_dump(settings))
 
+    def prepare(self, node: Node) -> None:
+        if self._shape.like is None:  # no kit of others sets the periods of its Sentinels
+            super().prepare(node)
+
+    def _data_lines(self, node: Node) -> list[str]:
+        if self._shape.like is None:
+            return super()._data_lines(node)
+        passwords = (f'requirepass "{PASSWORD}"', f'masterauth "{PASSWORD}"')
+        return [*node.common_lines(), *passwords, *KITS[self._shape.like].data_lines]
+
+    def _sentinel_lines(self, node: Node) -> list[str]:
+        lines = super()._sentinel_lines(node)
+        if self._shape.like is None:
+            return lines
+        kit = KITS[self._shape.like]
+        others = {
+            f"sentinel failover-timeout {PRIMARY_NAME} ": kit.failover_timeout_ms,
+            f"sentinel parallel-syncs {PRIMARY_NAME} ": kit.parallel_syncs,
+        }
+        return [_with_value(line, others) for line in lines]
+
     def _agent_settings(self, node: Node) -> dict[str, Any]:
         settings = super()._agent_settings(node)
         settings["store"]["data"] = {"password_file": str(self.password_file)}
@@ -120,6 +143,13 @@ class DrillSentinel(LocalSentinel):
                 "password": password_of("agent"),
             }
         return client
+
+
+def _with_value(line: str, others: dict[str, int]) -> str:
+    """With the value that begins so, where there is one."""
+    return next(
+        (f"{start}{value}" for start, value in others.items() if line.startswith(start)), line
+    )
 
 
 def password_of(role: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any, cast
 import httptools
 
 HOST = "127.0.0.1"
+_HOST_LINE = f"Host: {HOST}".encode()
 IDLE = 64  # connections that are kept; a stall may open a thousand more
 CONNECT_S = 10.0
 ANSWER_S = 30.0  # far beyond the deadline that the service itself keeps
@@ -57,11 +58,15 @@ class Client:
     def __init__(self, port: int, host: str = HOST, tls: ssl.SSLContext | None = None) -> None:
         self._host, self._port = host, port
         self._tls = tls
+        # A proxy may choose by the name; services of this machine do not care.
+        self._named = f"Host: {host}:{port}".encode() if host != HOST else b""
         self._idle: deque[_Connection] = deque()
         self._open: set[_Connection] = set()
 
     async def call(self, request: bytes) -> Reply:
         """Raises `NotSentError` and `AnswerLostError`."""
+        if self._named:
+            request = request.replace(_HOST_LINE, self._named, 1)
         connection = self._take() or await self._connect()
         try:
             async with asyncio.timeout(ANSWER_S):

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import pairwise
@@ -45,6 +46,7 @@ class Place:
     name: str
     host: str
     port: int
+    tls: bool = False
 
 
 class Load:
@@ -66,7 +68,7 @@ class Load:
         self._rng = random.Random(seed)  # noqa: S311 - nothing here is a secret
         self._tag = f"{self._rng.getrandbits(32):08x}"
         self._key = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._askers = [Asker(e.name, Client(e.port, e.host), self._rng) for e in places]
+        self._askers = [Asker(e.name, _client_of(e), self._rng) for e in places]
         self._tickets = Tickets(self._rng)
         self._ids = itertools.count()
         self._numbers = itertools.count()
@@ -108,7 +110,7 @@ class Load:
             return
         if self._pacing is not None:
             self._pacing.result()
-        self._call(self._end_pending(0.0))
+        self._call(self._end_all())
         for each in self._askers:
             self._loop.call_soon_threadsafe(each.close)
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -189,10 +191,11 @@ class Load:
     async def _end_pending(self, within_s: float = DRAIN_S) -> None:
         if self._pending:
             await asyncio.wait(self._pending, timeout=within_s)
-        left = list(self._pending)
-        for each in left:
-            each.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await _cancel(self._pending)
+
+    async def _end_all(self) -> None:
+        """Also a last look that was begun."""
+        await _cancel(asyncio.all_tasks() - {asyncio.current_task()})
 
     # Clients
 
@@ -309,6 +312,18 @@ class Load:
         return await self._ask(
             kind, request, client="look", ticket=ticket.name, attempt=attempt, tries=LOOK_TRIES
         )
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
+    left = [each for each in tasks if each is not None]
+    for each in left:
+        each.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+
+
+def _client_of(place: Place) -> Client:
+    tls = ssl.create_default_context() if place.tls else None
+    return Client(place.port, place.host, tls)
 
 
 def redeem_request(ticket: Ticket, attempt: str) -> bytes:

@@ -1,0 +1,225 @@
+"""Plays one drill: load, fault, heal, drain, a last look. What it was is in its history."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from guarita.config import Durability
+from guarita.drill.clock import Clock
+from guarita.drill.faults.base import Scene
+from guarita.drill.history import Event, EventKind, Header, Measured, Phase, Turn
+from guarita.drill.lines import Writer
+from guarita.drill.sampler import Sampler
+from guarita.drill.scenarios import Scenario
+from guarita.drill.targets.base import Target
+from guarita.drill.workload.load import Load
+from guarita.errors import TopologyError
+from guarita.processes import wait_until
+
+LEAD_S = 4.0  # of load before the fault
+TAIL_S = 4.0  # of load after all is well again
+WELL_WITHIN_S = 90.0
+FORGOTTEN_S = 2.5  # what a service may remember of a session: the last look asks the store
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to play."""
+
+    rate: float
+    seed: int
+    durability: Durability
+    out: Path
+    lead_s: float = LEAD_S
+    tail_s: float = TAIL_S
+
+
+class Stopped(BaseException):
+    """The drill that is played is to end now."""
+
+
+class Drill:
+    """One drill while it is played."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        target: Target,
+        writer: Writer,
+        plan: Plan,
+        seed: int,
+        number: int,
+        say: Say,
+    ) -> None:
+        self._scenario = scenario
+        self._number = number
+        self._target = target
+        self._writer = writer
+        self._plan = plan
+        self._say = say
+        self._clock = Clock()
+        self._load = Load(
+            target.places,
+            self._clock,
+            writer,
+            rate=plan.rate,
+            seed=seed,
+            api_key=target.api_key,
+        )
+        self._sampler = Sampler(target, self._clock, writer)
+        self.has_begun = False
+
+    def play(self) -> None:
+        """Raises `TopologyError` where the installation was not well to begin with."""
+        self._say("waiting for a settled installation")
+        self._target.wait_settled()
+        self._clock.start()
+        self._sampler.start()
+        self._load.start()
+        try:
+            self._phase(Phase.LOAD)
+            self.has_begun = True
+            self._say("load")
+            time.sleep(self._plan.lead_s)
+            self._load.wait_steady(30)
+            self._break_all()
+            self._say("load after the fault")
+            time.sleep(self._plan.tail_s)
+            self._load.stop_asking()
+            self._phase(Phase.DRAIN)
+            self._say("waiting for the last answers")
+            self._load.drain()
+            time.sleep(FORGOTTEN_S)
+            self._phase(Phase.LOOK)
+            self._say(f"asking for {self._load.acknowledged} tickets once more")
+            failed_tries = self._load.failed_tries
+            self._load.look()
+            at_most = 0 if self._scenario.failed == 0 else None
+            self._writer.write(Measured("failed_tries", failed_tries, at_most))
+        except Stopped:
+            self._event(EventKind.STOPPED, "the drill was told to end before its time")
+            raise
+        finally:
+            self._load.close()
+            self._sampler.stop()
+            self._phase(Phase.END)
+
+    def _break_all(self) -> None:
+        parts = self._scenario.parts
+        for at, part in enumerate(parts):
+            is_one = not self._scenario.turns
+            number = self._number if is_one else parts[:at].count(part)
+            began_us = self._clock.now_us
+            self._health()
+            scene = Scene(
+                self._target,
+                self._load,
+                self._sampler,
+                self._clock,
+                self._writer,
+                number,
+                part.at_most,
+                None if is_one else at + 1,
+            )
+            is_well = self._break_and_heal(part, scene, "" if is_one else f" {at + 1}/{len(parts)}")
+            if not is_one:
+                ended_us = self._clock.now_us
+                self._writer.write(
+                    Turn(at + 1, part.id, began_us, ended_us, part.title, part.pause_s, part.failed)
+                )
+            if not is_well:
+                break
+            if at + 1 < len(parts):
+                self._target.wait_settled()
+                self._load.wait_steady(30)
+
+    def _break_and_heal(self, scenario: Scenario, scene: Scene, place: str) -> bool:
+        """Whether all was well in the end."""
+        for fault in scenario.faults:
+            self._say(f"fault{place}: {fault.name}")
+            try:
+                undo = fault.inject(scene)
+            except TopologyError as exc:  # half done: it counts as no fault at all
+                scene.note(f"the fault failed: {exc}")
+                self._target.restore()
+                continue
+            if fault.for_s is None:
+                scene.served()
+            else:
+                time.sleep(fault.for_s)
+            try:
+                undo()
+            except TopologyError as exc:  # the installation is seen not to be well again
+                scene.note(f"{fault.name} could not be healed: {exc}")
+            scene.healed(f"{fault.name} is over")
+        self._say(f"waiting for health{place}")
+        scene.served()
+        began_s = time.monotonic()
+        is_well = wait_until(
+            lambda: self._target.obstacle() is None,
+            timeout_s=max(WELL_WITHIN_S, self._target.shape.patience_s),
+            pause_s=0.1,
+        )
+        self._health()
+        scene.measure("well_s", time.monotonic() - began_s)
+        for look in scene.afterwards:
+            look()
+        return is_well
+
+    def _health(self) -> None:
+        self._event(EventKind.HEALTH, self._target.obstacle() or "")
+
+    def _phase(self, phase: Phase) -> None:
+        at_us = 0 if phase is Phase.LOAD else self._clock.now_us
+        self._writer.write(Event(at_us, EventKind.PHASE, phase))
+
+    def _event(self, kind: EventKind, text: str) -> None:
+        self._writer.write(Event(self._clock.now_us, kind, text))
+
+
+def header_of(scenario: Scenario, target: Target, plan: Plan, seed: int) -> Header:
+    """What a history says of itself."""
+    shape = target.shape
+    return Header(
+        scenario=scenario.id,
+        title=scenario.title,
+        target=target.name,
+        topology=shape.topology,
+        durability=str(shape.durability),
+        nodes=target.nodes,
+        sentinels=target.sentinels,
+        seed=seed,
+        rate=plan.rate,
+        ticket_ttl_s=target.terms.ticket_ttl_s,
+        session_ttl_s=target.terms.session_ttl_s,
+        replay_window_s=target.terms.replay_window_s,
+        verify_age_s=target.terms.cache_age_s,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=f"{platform.system()} {platform.machine()}",
+        versions={**target.versions(), "python": platform.python_version()},
+        control=scenario.control,
+        pause_at_most_s=scenario.pause_s,
+        failed_at_most=scenario.failed,
+        alone=bool(target.nodes),  # others may use one that runs already
+        command=(
+            f"guarita drill {_words_of(scenario)} --seed {seed} --rate {plan.rate:g}"
+            f" --durability {plan.durability}"
+        ),
+    )
+
+
+def _words_of(scenario: Scenario) -> str:
+    """What is written on the command line for it."""
+    if scenario.shape.like:
+        return f"compare {scenario.id} --like {scenario.shape.like}"
+    if not scenario.turns:
+        return f"run {scenario.id}"
+    ids = dict.fromkeys(each.id for each in sorted(scenario.turns, key=lambda turn: turn.id))
+    return f"run {' '.join(ids)} --faults {len(scenario.turns)}"
