@@ -139,7 +139,7 @@ class EventKind(StrEnum):
     HEALTH = "health"  # `text` is empty when the installation is well, else what is wrong
     ROLE = "role"  # a change of role worth a line in the report
     NOTE = "note"
-    STOPPED = "stopped"  # the drill was told to end before its time
+    STOPPED = "stopped"  # the drill ended before its time, and why
 
 
 class Phase(StrEnum):

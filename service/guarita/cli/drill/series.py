@@ -26,6 +26,7 @@ from guarita.errors import TopologyError
 NOT_RUN = 3
 EACH_S = 45.0
 FAULT_S = 10.0
+TELL_S = 60.0  # how often one that is not at a terminal hears how far it is
 _ROW = "{:<9} {:>2}  {:<8} {:>8} {:>5} {:>6} {:>6} {:>8}  {}"
 
 
@@ -109,7 +110,7 @@ _GRAVITY = (Status.GOOD, Status.UNTOLD, Status.BAD)
 
 
 class Progress:
-    """What is done now and how long it may still take, on a terminal."""
+    """What is done now and how long it may still take."""
 
     def __init__(self, console: Console, drills: int, each_s: float) -> None:
         """`each_s`: what each is likely to take."""
@@ -117,16 +118,21 @@ class Progress:
         self._left = drills
         self._each_s = each_s
         self._done = 0
-        self._began_s = time.monotonic()
+        self._began_s = self._told_s = time.monotonic()
         if self._status:
             self._status.start()
 
     def say(self, words: str) -> None:
+        now_s = time.monotonic()
+        spent_s = now_s - self._began_s
+        each_s = spent_s / self._done if self._done else self._each_s
+        left_s = max(0.0, each_s * (self._done + self._left) - spent_s)
+        told = f"{words}; about {left_s // 60:.0f} min {left_s % 60:.0f} s left"
         if self._status:
-            spent_s = time.monotonic() - self._began_s
-            each_s = spent_s / self._done if self._done else self._each_s
-            left_s = max(0.0, each_s * (self._done + self._left) - spent_s)
-            self._status.update(f"{words}; about {left_s / 60:.0f} min {left_s % 60:.0f} s left")
+            self._status.update(told)
+        elif now_s - self._told_s >= TELL_S:
+            self._told_s = now_s
+            click.echo(told, err=True)
 
     def has_ended(self) -> None:
         self._left, self._done = self._left - 1, self._done + 1
