@@ -15,8 +15,8 @@ from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
 TESTS = Path(__file__).parent
-ONE_BY_ONE = ("failover/", "browser/test_failover.py")
-TIMED = ("exactly_once/", "agents/", "drill/test_command.py", *ONE_BY_ONE)
+ONE_BY_ONE = ("failover/", "browser/test_failover.py", "drill/test_command.py")
+TIMED = ("exactly_once/", "agents/", *ONE_BY_ONE)
 TIMED_AT_ONCE = 2
 LONG = (
     *TIMED,

@@ -116,10 +116,10 @@ class Drill:
 
     def _break_all(self) -> None:
         parts = self._scenario.parts
+        began_us = self._clock.now_us
         for at, part in enumerate(parts):
             is_one = not self._scenario.turns
             number = self._number if is_one else parts[:at].count(part)
-            began_us = self._clock.now_us
             self._health()
             scene = Scene(
                 self._target,
@@ -137,6 +137,7 @@ class Drill:
                 self._writer.write(
                     Turn(at + 1, part.id, began_us, ended_us, part.title, part.pause_s, part.failed)
                 )
+                began_us = ended_us
             if not is_well:
                 break
             if at + 1 < len(parts):
