@@ -93,6 +93,24 @@ def test_a_fault_while_which_nobody_asked_makes_the_whole_unknown() -> None:
     )
 
 
+def test_a_fault_that_is_done_in_an_instant_lasts_as_long_as_its_effect() -> None:
+    history = lenient(many(TURNS))
+    healed = tuple(
+        replace(each, at_us=each.at_us - 2 * SECOND_US + 1000)
+        if each.kind is EventKind.HEAL
+        else each
+        for each in history.events
+    )
+    operations = tuple(
+        replace(each, started_us=each.started_us - SECOND_US // 2)
+        if each.kind is Kind.STATUS
+        else each
+        for each in history.operations
+    )
+    judged = check(replace(history, events=healed, operations=operations))
+    assert judged.verdict is Verdict.VALID, judged.unmet
+
+
 def test_one_fault_after_which_all_was_not_well_is_enough() -> None:
     long_us = 70 * SECOND_US
     history = lenient(many(TURNS))

@@ -50,13 +50,13 @@ def unsound(history: History, tickets: Tickets) -> list[str]:
 def uncovered(history: History, tickets: Tickets, spans: Spans) -> list[str]:
     """Why finding nothing would mean nothing. Only for a history that is sound."""
     unmet = [e.text for e in history.events if e.kind is EventKind.STOPPED]
-    if spans.fault_us is None or spans.heal_us is None:
+    if spans.fault_us is None or spans.heal_us is None or spans.over_us is None:
         return [*unmet, "no fault was injected, or none was healed"]
     writes = [each for each in history.operations if is_write(each)]
     if not any(_end(each) < spans.fault_us for each in writes):
         unmet.append("no write succeeded before the fault")
     begun = [each.started_us for each in history.operations]
-    if not any(spans.fault_us <= at_us <= spans.heal_us for at_us in begun):
+    if not any(spans.fault_us <= at_us <= spans.over_us for at_us in begun):
         unmet.append("nothing was asked while the fault lasted")
     if not any(spans.heal_us <= each.started_us <= spans.drain_us for each in writes):
         unmet.append("no write succeeded after the fault")

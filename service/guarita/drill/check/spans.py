@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from guarita.drill.history import Event, EventKind, Phase
 
+LEAST_US = 1_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Spans:
@@ -18,6 +20,13 @@ class Spans:
     drain_us: int
     look_us: int
     end_us: int
+
+    @property
+    def over_us(self) -> int | None:
+        """Until when the fault lasted: what is done in an instant has its effect after it."""
+        if self.fault_us is None or self.heal_us is None:
+            return None
+        return max(self.heal_us, self.fault_us + LEAST_US)
 
 
 def spans_of(events: Iterable[Event]) -> Spans:

@@ -56,7 +56,7 @@ def turns_of(history: History) -> list[Played]:
                 spans,
                 _pause_us(writes, turn) / 1_000_000,
                 _between(failed, turn.from_us, turn.to_us),
-                _between(begun, fault_us, heal_us),
+                _between(begun, fault_us, spans.over_us or fault_us),
                 _between(writes, turn.from_us, fault_us),
                 _between(writes, heal_us, turn.to_us),
             )
