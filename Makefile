@@ -48,7 +48,7 @@ logs: ## Show what the kit logs; KIT_ARGS='--follow service-1'
 test: setup ## Run every test that needs no containers; PYTEST_ARGS='-k name' chooses some
 	@$(BIN)/pytest --numprocesses 4 --no-loadscope-reorder -m 'not container' $(PYTEST_ARGS)
 
-test-containers: setup ## Run the tests of the container kits, one after the other (needs Docker)
+test-containers: setup ## Run the tests of kits and installations in containers (needs Docker)
 	@$(BIN)/pytest -m container tests/containers $(PYTEST_ARGS)
 
 bench: python ## Measure Guarita beside its peers (needs wrk, Node and Go) and write docs/performance.md

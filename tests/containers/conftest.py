@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from guarita.testing import Installation
+
+import kit as kits
+from .breaking import KINDS, SETTINGS
 from .running import Kit, Start, why_no_engine
+
+
+@pytest.fixture(scope="session")
+def guarita_image(engine: None) -> str:
+    """Made of what is in this clone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAG", "test")
+        kits.build_image()
+    return "guarita:test"
+
+
+@pytest.fixture(scope="session")
+def running(guarita_image: str) -> Iterator[Callable[[str], Installation]]:
+    """The installation of a topology, started once for all tests, and well again for each."""
+    with ExitStack() as stack:
+        known: dict[str, Installation] = {}
+
+        def running(topology: str) -> Installation:
+            if topology not in known:
+                installation = KINDS[topology](guarita_image, settings=SETTINGS)
+                known[topology] = stack.enter_context(installation)
+            known[topology].heal()
+            return known[topology]
+
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -134,8 +134,9 @@ class Drill:
             is_well = self._break_and_heal(part, scene, "" if is_one else f" {at + 1}/{len(parts)}")
             if not is_one:
                 ended_us = self._clock.now_us
+                allowed_s = _allowed_s(part, self._target)
                 self._writer.write(
-                    Turn(at + 1, part.id, began_us, ended_us, part.title, part.pause_s, part.failed)
+                    Turn(at + 1, part.id, began_us, ended_us, part.title, allowed_s, part.failed)
                 )
                 began_us = ended_us
             if not is_well:
@@ -157,7 +158,7 @@ class Drill:
             if fault.for_s is None:
                 scene.served()
             else:
-                time.sleep(fault.for_s)
+                time.sleep(fault.for_s + (self._target.slack_s if fault.for_s else 0))
             try:
                 undo()
             except TopologyError as exc:  # the installation is seen not to be well again
@@ -209,14 +210,20 @@ def header_of(scenario: Scenario, target: Target, plan: Plan, seed: int) -> Head
         machine=f"{platform.system()} {platform.machine()}",
         versions={**target.versions(), "python": platform.python_version()},
         control=scenario.control,
-        pause_at_most_s=scenario.pause_s,
+        pause_at_most_s=_allowed_s(scenario, target),
         failed_at_most=scenario.failed,
         alone=bool(target.nodes),  # others may use one that runs already
         command=(
             f"guarita drill {_words_of(scenario)} --seed {seed} --rate {plan.rate:g}"
             f" --durability {plan.durability}"
+            f"{' --target compose' if target.name == 'compose' else ''}"
         ),
     )
+
+
+def _allowed_s(scenario: Scenario, target: Target) -> float | None:
+    """How long writes may pause on this target."""
+    return None if scenario.pause_s is None else scenario.pause_s + target.slack_s
 
 
 def _words_of(scenario: Scenario) -> str:

@@ -52,13 +52,23 @@ def status_of(result: Result) -> Status:
     return Status.BAD
 
 
-def why_not(scenario: Scenario, durability: str, without_network: str | None) -> str | None:
+def lacking(scenario: Scenario, without_network: str | None) -> str | None:
     """Why it does not apply to processes of this machine, in words; None where it does."""
-    if not scenario.control and durability not in scenario.durabilities:
-        return f"it says nothing about durability {durability}"
     if without_network and any(isinstance(each, NEED_CUTS) for each in scenario.faults):
         return without_network
-    return slow.lacking(scenario.shape)
+    return scenario.not_here or slow.lacking(scenario.shape)
+
+
+def silent_on(scenario: Scenario, durability: str) -> str | None:
+    """In words, that a scenario says nothing about this durability; None where it does."""
+    if scenario.control or durability in scenario.durabilities:
+        return None
+    return f"it says nothing about durability {durability}"
+
+
+def why_not(scenario: Scenario, durability: str, without_network: str | None) -> str | None:
+    """Either of them."""
+    return silent_on(scenario, durability) or lacking(scenario, without_network)
 
 
 def judge(path: Path) -> tuple[History, Judgement]:

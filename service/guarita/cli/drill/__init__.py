@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from guarita.drill.targets.local import LocalTarget
 from guarita.drill.targets.running import RunningTarget, place_of
 from guarita.drill.workload.load import Place
 from guarita.errors import HistoryError, TopologyError
+
+IMAGE = "guarita:latest"
 
 
 class Failed(click.ClickException):
@@ -63,12 +66,22 @@ def command() -> None:
     """
 
 
+_target = click.option(
+    "--target",
+    default="local",
+    show_default=True,
+    type=click.Choice(["local", "compose"]),
+    help="What to break: processes of this machine, or containers.",
+)
+
+
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option("--file", "own", type=click.Path(path_type=Path), help="Your own, from YAML.")
-def list_command(as_json: bool, own: Path | None) -> None:
+@_target
+def list_command(as_json: bool, own: Path | None, target: str) -> None:
     """Show the scenarios and what of each must hold."""
-    scenarios = [*SCENARIOS.values(), *_own(own)]
+    scenarios = [_as_there(each, target) for each in (*SCENARIOS.values(), *_own(own))]
     if as_json:
         click.echo(json.dumps([_as_json(each) for each in scenarios], indent=2))
         return
@@ -79,6 +92,16 @@ def list_command(as_json: bool, own: Path | None) -> None:
         must = f"not here: {each.not_here}" if each.not_here else each.must_hold
         table.add_row(each.id, each.title, must)
     Console(highlight=False).print(table)
+
+
+def _as_there(scenario: Scenario, target: str) -> Scenario:
+    """With why it cannot be played on this target."""
+    if target == "local":
+        return scenario
+    # Late: whoever drills processes of this machine needs nothing of it.
+    from guarita.drill.targets import compose
+
+    return replace(scenario, not_here=compose.lacking(scenario))
 
 
 def _as_json(scenario: Scenario) -> dict[str, Any]:
@@ -102,13 +125,8 @@ def _as_json(scenario: Scenario) -> dict[str, Any]:
 @click.option("--all", "everything", is_flag=True, help="Every scenario that applies here.")
 @click.option("--short", is_flag=True, help=f"The short set: {', '.join(SHORT)}.")
 @click.option("--file", "own", type=click.Path(path_type=Path), help="Your own, from YAML.")
-@click.option(
-    "--target",
-    default="local",
-    show_default=True,
-    type=click.Choice(["local"]),
-    help="What to break.",
-)
+@_target
+@click.option("--image", default=IMAGE, show_default=True, help="What the containers run.")
 @click.option("--seed", type=int, help="Of all that is left to chance (default: by chance).")
 @click.option(
     "--rate", default=200.0, show_default=True, type=click.FloatRange(10), help="Requests a second."
@@ -156,6 +174,7 @@ def run(
     short: bool,
     own: Path | None,
     target: str,
+    image: str,
     url: str | None,
     name: str | None,
     api_key_file: Path | None,
@@ -176,6 +195,12 @@ def run(
         key = api_key_file.read_text().strip() if api_key_file else ""
         make_target: MakeTarget = partial(_running, place, key, invocation.settings().sessions)
         without_network, target = None, place.name
+    elif target == "compose":
+        # Late: whoever drills processes of this machine needs nothing of it.
+        from guarita.drill.targets.compose import ComposeTarget
+
+        without_network = None
+        make_target = partial(ComposeTarget.of, image=image)
     else:
         without_network = go_apart(apart=apart)
         make_target = partial(LocalTarget, without_network=without_network)

@@ -19,7 +19,7 @@ from guarita.drill import report as reports
 from guarita.drill.playing import Plan
 from guarita.drill.report import Result
 from guarita.drill.report.words import headline
-from guarita.drill.run import MakeTarget, Played, Runner, Status, status_of, why_not
+from guarita.drill.run import MakeTarget, Played, Runner, Status, lacking, silent_on, status_of
 from guarita.drill.scenarios import Scenario, in_turns, why_not_in_turns
 from guarita.errors import TopologyError
 
@@ -90,14 +90,23 @@ class Series:
 
     def _applies(self, scenario: Scenario) -> bool:
         """Raises `TopologyError` where it was asked for by name and does not."""
-        reason = scenario.not_here or why_not(scenario, self.durability, self.without_network)
-        if self.faults:
-            reason = reason or why_not_in_turns(scenario)
+        reason = self._why_not(scenario)
         if reason and not self.skips:
             raise TopologyError(f"{scenario.id} cannot be played here: {reason}")
         if reason:
             click.echo(f"{scenario.id} is left out: {reason}", err=True)
         return not reason
+
+    def _why_not(self, scenario: Scenario) -> str | None:
+        if reason := silent_on(scenario, self.durability):
+            return reason
+        if self.faults and (reason := why_not_in_turns(scenario)):
+            return reason
+        if self.target == "compose":
+            from guarita.drill.targets import compose
+
+            return compose.lacking(scenario)
+        return lacking(scenario, self.without_network)
 
     def _write_summary(self, results: Sequence[Result]) -> None:
         (self.out / "summary.md").write_text(reports.as_markdown(results), "utf-8")

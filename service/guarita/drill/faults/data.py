@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from guarita.drill.faults.base import Fault, Scene, Undo, nothing_to_heal
-from guarita.drill.targets.base import Target
+from guarita.drill.targets.base import Power, Target
 from guarita.errors import TopologyError
 
 DAMAGED_BYTES = 1024  # more than one change, so that where they begin is lost
@@ -25,6 +25,9 @@ class RestartEmpty(Fault):
     name: ClassVar[str] = "restart-empty"
     who: str = "primary"
     for_s: float | None = 0.0
+
+    def lacks(self, target: Target) -> str | None:
+        return target.lacks(Power.FILES)
 
     def inject(self, scene: Scene) -> Undo:
         node = scene.who(self.who)
@@ -41,6 +44,9 @@ class RestartWithoutTail(Fault):
     who: str = "primary"
     tail_s: float = 1.5
     for_s: float | None = 0.0
+
+    def lacks(self, target: Target) -> str | None:
+        return target.lacks(Power.FILES)
 
     def inject(self, scene: Scene) -> Undo:
         node = scene.who(self.who)
@@ -59,6 +65,9 @@ class DamagedAof(Fault):
     name: ClassVar[str] = "damaged-aof"
     who: str = "replica"
     for_s: float | None = None
+
+    def lacks(self, target: Target) -> str | None:
+        return target.lacks(Power.FILES)
 
     def inject(self, scene: Scene) -> Undo:
         node = scene.who(self.who)

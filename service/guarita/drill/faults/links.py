@@ -53,7 +53,7 @@ class LossyNetwork(Fault):
     for_s: float | None = 15.0
 
     def lacks(self, target: Target) -> str | None:
-        return target.lacks(Power.CUT)
+        return target.lacks(Power.LOSE)
 
     def inject(self, scene: Scene) -> Undo:
         some, others = scene.group(self.some), scene.group(self.others)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from guarita.drill.faults.base import Fault, Scene, Undo
+from guarita.drill.targets.base import Power, Target
 
 PRIMARY_NAME = "guarita"
 
@@ -17,6 +18,9 @@ class PasswordChange(Fault):
     name: ClassVar[str] = "password-change"
     password: str = "of a drill, the second"  # noqa: S105 - of servers that end with it
     for_s: float | None = 3.0
+
+    def lacks(self, target: Target) -> str | None:
+        return target.lacks(Power.PASSWORDS)
 
     def inject(self, scene: Scene) -> Undo:
         target = scene.target

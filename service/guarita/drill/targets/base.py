@@ -27,6 +27,8 @@ class Power(StrEnum):
     CUT = "cut links"
     FILES = "reach the files of nodes"
     AGENTS = "run nodes under agents"
+    LOSE = "lose and delay packets"
+    PASSWORDS = "change passwords while it runs"
 
 
 class Breakage(StrEnum):
@@ -69,6 +71,8 @@ class Target(Protocol):
 
     name: str
     shape: Shape
+    slack_s: float
+    """Seconds that a failover takes longer here than on a local installation."""
 
     @property
     def terms(self) -> Terms: ...

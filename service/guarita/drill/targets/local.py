@@ -3,7 +3,6 @@ else on 127.0.0.1."""
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -22,6 +21,7 @@ from guarita.drill.targets.nodes import (
     DrillCluster,
     DrillSentinel,
     heard,
+    held_back_s,
     password_of,
     sample_of,
 )
@@ -36,11 +36,12 @@ from guarita.topology.local.sentinel import PRIMARY_NAME
 
 SAMPLE_S = 0.2
 SERVICE_PORT = 8000
-_HELD_BACK = re.compile(r"will not start a failover before \w+ (\w+ +\d+ [\d:]+ \d+)")
 
 
 class LocalTarget:
     """See `guarita.drill.targets.base.Target`."""
+
+    slack_s = 0.0
 
     def __init__(self, directory: Path, shape: Shape, *, without_network: str | None) -> None:
         """`without_network`: why there can be no network of its own; None: this process is in one
@@ -75,7 +76,7 @@ class LocalTarget:
 
     def lacks(self, power: Power) -> str | None:
         match power:
-            case Power.CUT:
+            case Power.CUT | Power.LOSE:
                 return self._without_network
             case Power.AGENTS:
                 return None if self.shape.agents else "nodes run without agents here"
@@ -126,11 +127,8 @@ class LocalTarget:
         failover-timeout; one that switched may at once."""
         self.installation.wait_ready(READY_S)
         for node in self.installation.sentinels:
-            _, _, since_switch = node.log.read_text(errors="replace").rpartition("+switch-master")
-            if told := _HELD_BACK.findall(since_switch):
-                until = datetime.strptime(told[-1], "%b %d %H:%M:%S %Y")  # noqa: DTZ007
-                left_s = (until - datetime.now()).total_seconds()  # noqa: DTZ005 - as it logs
-                time.sleep(min(max(0.0, left_s), 60))
+            now = datetime.now()  # noqa: DTZ005 - as it logs
+            time.sleep(held_back_s(self.log(node.name), now))
 
     def watcher(self, name: str) -> Callable[[int], Sample]:
         node = self._node(name)
@@ -145,7 +143,8 @@ class LocalTarget:
         return self.installation.condition(self._node(name))
 
     def hear(self, event: str) -> AbstractContextManager[Callable[[], bool]]:
-        return heard(self.installation, event)
+        sentinels = self.installation.sentinels
+        return heard([self.installation.client(each) for each in sentinels], event)
 
     def log(self, name: str) -> str:
         return self._node(name).log.read_text(errors="replace")

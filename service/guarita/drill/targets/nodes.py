@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import redis
 import yaml
@@ -17,7 +19,8 @@ from guarita.drill.targets.kits import KITS
 from guarita.drill.targets.network import Network
 from guarita.drill.targets.slow import slow_server
 from guarita.errors import TopologyError
-from guarita.topology.local import Installation, LocalCluster, LocalSentinel, Node
+from guarita.topology.local import LocalCluster, LocalSentinel, Node
+from guarita.topology.local.nodes import NodeKind
 from guarita.topology.local.sentinel import PRIMARY_NAME
 
 READY_S = 90.0
@@ -25,6 +28,7 @@ BASE_PORT = 7000
 DISK = "24m"
 PASSWORD = "of a drill"  # noqa: S105 - of servers that end with it
 ROLES = ("service", "agent", "sentinel", "replica")
+_HELD_BACK = re.compile(r"will not start a failover before \w+ (\w+ +\d+ [\d:]+ \d+)")
 
 
 class DrillCluster(LocalCluster):
@@ -157,13 +161,23 @@ def password_of(role: str) -> str:
     return f"the {role} of a drill"
 
 
+def held_back_s(log: str, now: datetime) -> float:
+    """How long a Sentinel with this log still promotes nobody, after an election that it lost."""
+    _, _, since_switch = log.rpartition("+switch-master")
+    told = _HELD_BACK.findall(since_switch)
+    if not told:
+        return 0.0
+    until = datetime.strptime(told[-1], "%b %d %H:%M:%S %Y")  # noqa: DTZ007 - as it logs
+    return min(max(0.0, (until - now).total_seconds()), 60.0)
+
+
 @contextmanager
-def heard(installation: Installation, event: str) -> Iterator[Callable[[], bool]]:
+def heard(sentinels: Sequence[redis.Redis], event: str) -> Iterator[Callable[[], bool]]:
     """Whether a Sentinel has told this event, listened to from before it begins."""
     with ExitStack() as stack:
         subscriptions = []
-        for node in installation.sentinels:
-            client = stack.enter_context(installation.client(node))
+        for each in sentinels:
+            client = stack.enter_context(each)
             subscription = stack.enter_context(client.pubsub())
             subscription.psubscribe("*")
             subscription.get_message(timeout=1)  # subscribed
@@ -176,8 +190,18 @@ def heard(installation: Installation, event: str) -> Iterator[Callable[[], bool]
         yield has_told
 
 
+class Watched(Protocol):
+    """A node by its name, and what it is."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> NodeKind: ...
+
+
 def sample_of(
-    client: redis.Redis, node: Node, names: dict[tuple[str, int], str], at_us: int
+    client: redis.Redis, node: Watched, names: dict[tuple[str, int], str], at_us: int
 ) -> Sample:
     """Ask one node now."""
     try:

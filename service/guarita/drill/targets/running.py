@@ -41,6 +41,7 @@ class RunningTarget:
     """See `guarita.drill.targets.base.Target`."""
 
     name = "running"
+    slack_s = 0.0
     nodes: tuple[str, ...] = ()
     sentinels: tuple[str, ...] = ()
 

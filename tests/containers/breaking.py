@@ -1,0 +1,80 @@
+"""One fault, done with an installation of `guarita.testing` under load, and the checker's word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from guarita.config import Durability
+from guarita.drill.check import Judgement
+from guarita.drill.faults.base import Fault, Scene, Undo
+from guarita.drill.run import Plan, Runner
+from guarita.drill.scenarios import Scenario
+from guarita.drill.targets.base import Shape, Terms
+from guarita.drill.targets.compose import ComposeTarget, layout_settings
+from guarita.testing import (
+    ClusterInstallation,
+    Installation,
+    SentinelInstallation,
+    StandaloneInstallation,
+)
+
+RATE = 100.0
+AROUND_S = 3.0  # of load before the fault, and after all is well again
+LASTS_S = 6.0  # longer than a failover takes with the installations' down-after of 2 s
+SETTINGS = layout_settings(Terms())
+KINDS: dict[str, type[Installation]] = {
+    "standalone": StandaloneInstallation,
+    "sentinel": SentinelInstallation,
+    "cluster": ClusterInstallation,
+}
+
+Do = Callable[[Installation], object]
+
+
+@dataclass(frozen=True, slots=True)
+class ByInstallation(Fault):
+    """What an installation can do, healed by it too."""
+
+    name: ClassVar[str] = "by-installation"
+    installation: Installation
+    words: str
+    do: Do
+    for_s: float | None
+
+    def inject(self, scene: Scene) -> Undo:
+        scene.tell(self.words)
+        self.do(self.installation)
+        return self.installation.heal
+
+
+class Kept(ComposeTarget):
+    """An installation that was there before, and is there afterwards."""
+
+    def start(self) -> None:
+        self.installation.wait_well()
+
+    def end(self) -> None:
+        pass
+
+
+def judge(
+    installation: Installation,
+    directory: Path,
+    words: str,
+    do: Do,
+    *,
+    for_s: float = LASTS_S,
+    failed: int | None = 0,
+) -> Judgement:
+    """Do it under load, record what every client was told, and have the drill's checker judge."""
+    shape = Shape(installation.topology, sentinels=len(installation.sentinels))
+    fault = ByInstallation(installation, words, do, for_s)
+    must_hold = "nothing lost, nothing double"
+    scenario = Scenario("test", words, must_hold, (fault,), failed=failed, shape=shape)
+    plan = Plan(RATE, 1, Durability.BALANCED, directory, lead_s=AROUND_S, tail_s=AROUND_S)
+    runner = Runner(plan, lambda _directory, _shape: Kept(installation, shape), lambda _words: None)
+    [played] = runner.play([(scenario, 0)])
+    return played.judgement

@@ -1,0 +1,86 @@
+"""Faults of containers under load: nothing lost, nothing double, and no request fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from guarita.drill.check import Verdict
+from guarita.testing import Installation
+
+from .breaking import Do, judge
+
+pytestmark = pytest.mark.container
+
+
+def _restart_the_primary(installation: Installation) -> None:
+    installation.restart(installation.primary())
+
+
+def _kill_all_sentinels_but_one(installation: Installation) -> None:
+    for name in installation.sentinels[1:]:
+        installation.kill(name)
+
+
+OF_ONE: dict[str, Do] = {
+    "kill": lambda each: each.kill_primary(),
+    "pause": lambda each: each.pause_primary(),
+    "stop": lambda each: each.stop_primary(),
+    "network disconnect": lambda each: each.isolate_primary(),
+    "restart": _restart_the_primary,
+}
+
+
+@pytest.fixture
+def asserted(figure: Callable[[str], None], tmp_path: Path) -> Callable[..., None]:
+    """Plays a fault and wants nothing lost, nothing double, and all of it seen."""
+
+    def play(installation: Installation, words: str, do: Do, **how: float | None) -> None:
+        judgement = judge(installation, tmp_path, words, do, **how)  # type: ignore[arg-type]
+        assert judgement.verdict is Verdict.VALID, judgement
+        figures = judgement.figures
+        figure(
+            f"containers, {installation.topology}, {words}: {figures.requests} requests, "
+            f"{figures.failed} failed, {figures.lost} lost, {figures.double} double, "
+            f"{figures.pause_s:.1f} s without a successful write"
+        )
+
+    return play
+
+
+@pytest.mark.parametrize("fault", OF_ONE)
+def test_sentinel_no_request_fails(
+    running: Callable[[str], Installation], asserted: Callable[..., None], fault: str
+) -> None:
+    asserted(running("sentinel"), fault, OF_ONE[fault])
+
+
+def test_sentinel_writes_go_on_with_all_sentinels_but_one_gone(
+    running: Callable[[str], Installation], asserted: Callable[..., None]
+) -> None:
+    asserted(running("sentinel"), "all Sentinels but one gone", _kill_all_sentinels_but_one)
+
+
+@pytest.mark.parametrize("fault", OF_ONE)
+def test_cluster_nothing_is_lost(
+    running: Callable[[str], Installation], asserted: Callable[..., None], fault: str
+) -> None:
+    asserted(running("cluster"), fault, OF_ONE[fault], failed=None)
+
+
+@pytest.mark.parametrize("fault", OF_ONE)
+def test_standalone_requests_wait_until_the_server_is_back(
+    running: Callable[[str], Installation], asserted: Callable[..., None], fault: str
+) -> None:
+    asserted(running("standalone"), fault, OF_ONE[fault], for_s=2.0)
+
+
+@pytest.mark.parametrize("topology", ["standalone", "sentinel", "cluster"])
+def test_everything_restarted_keeps_every_ticket(
+    running: Callable[[str], Installation], asserted: Callable[..., None], topology: str
+) -> None:
+    # The service too: who asks meanwhile finds nobody there.
+    everything = Installation.restart
+    asserted(running(topology), "everything restarted", everything, for_s=0.0, failed=None)
