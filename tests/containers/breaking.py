@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,8 @@ def judge(
     fault = ByInstallation(installation, words, do, for_s)
     must_hold = "nothing lost, nothing double"
     scenario = Scenario("test", words, must_hold, (fault,), failed=failed, shape=shape)
-    plan = Plan(RATE, 1, Durability.BALANCED, directory, lead_s=AROUND_S, tail_s=AROUND_S)
+    seed = secrets.randbits(24)  # the same one would ask for the tickets of an earlier test
+    plan = Plan(RATE, seed, Durability.BALANCED, directory, lead_s=AROUND_S, tail_s=AROUND_S)
     runner = Runner(plan, lambda _directory, _shape: Kept(installation, shape), lambda _words: None)
     [played] = runner.play([(scenario, 0)])
     return played.judgement

@@ -48,6 +48,10 @@ class Layout:
     directory: Path | None = None
     """Where the nodes' files lie on this machine, and the password; without it, in volumes of
     the engine and in variables."""
+    small_disk_mb: int = 0
+    """Each data node has a disk of its own of this size, in memory; 0: what the engine has."""
+    server: str = "auto"
+    """Which program nodes and Sentinels run, as `node.server`."""
     user: str = ""
     """Who runs all of it, where that is not the image's own user."""
 
@@ -58,6 +62,11 @@ class Layout:
     @property
     def data_nodes(self) -> tuple[str, ...]:
         return self.names("node")
+
+    @property
+    def disks(self) -> tuple[str, ...]:
+        """Who has a small one."""
+        return self.data_nodes if self.small_disk_mb else ()
 
     @property
     def everybody(self) -> tuple[str, ...]:
@@ -103,6 +112,7 @@ def document(layout: Layout, secrets: Secrets, place: Place) -> dict[str, Any]:
     return {
         "name": place.project,
         "services": {name: writer.container(name) for name in layout.everybody},
+        "volumes": {name: writer.volume() for name in layout.disks},
         "networks": {
             "guarita": {
                 "ipam": {"config": [{"subnet": f"{place.network}.0/24"}]},
@@ -145,6 +155,12 @@ class _Writer:
             "environment": {key: value.replace("$", "$$") for key, value in environment.items()},
             **special,
         }
+
+    def volume(self) -> dict[str, Any]:
+        """A small disk: https://docs.docker.com/engine/storage/volumes/ (driver `local`)."""
+        size = f"size={self._layout.small_disk_mb}m"
+        options = {"type": "tmpfs", "device": "tmpfs", "o": f"{size},mode=1777"}
+        return {"driver": "local", "driver_opts": options, "labels": {OWNER: self._place.owner}}
 
     # The service
 
@@ -234,6 +250,7 @@ class _Writer:
                 "GUARITA_NODE__PEERS": _addresses(self._layout.data_nodes),
                 "GUARITA_NODE__HTTP": f"0.0.0.0:{AGENT_PORT}",
                 "GUARITA_NODE__DOWN_AFTER_MS": str(self._layout.down_after_ms),
+                "GUARITA_NODE__SERVER": self._layout.server,
                 "GUARITA_NODE__STOP_S": str(STOP_S),
                 "GUARITA_LOGS__FORMAT": "json",
             },
@@ -248,9 +265,15 @@ class _Writer:
         }
 
     def _data(self, name: str) -> dict[str, Any]:
-        if self._layout.directory is None:
+        directory = self._layout.directory
+        if name in self._layout.disks:
+            return {"volumes": [f"{name}:/data", *self._passwords()]}
+        if directory is None:
             return {"volumes": ["/data"]}
-        return {"volumes": [f"{self._layout.directory / name}:/data", *self._passwords()]}
+        mounts = [f"{directory / name}:/data", *self._passwords()]
+        if self._layout.server != "auto":
+            mounts.append(f"{directory / 'server'}:/run/server:ro")
+        return {"volumes": mounts}
 
     def _passwords(self) -> list[str]:
         directory = self._layout.directory

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from guarita import processes
@@ -42,7 +44,7 @@ def docker(*words: str, timeout_s: float = _DO_S) -> str:
     if ended.returncode:
         reason = (ended.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise TopologyError(f"docker {' '.join(words[:2])} failed: {reason}")
-    return ended.stdout.strip()
+    return ended.stdout.strip("\n")
 
 
 def check(*images: str) -> None:
@@ -63,6 +65,11 @@ def check(*images: str) -> None:
 def version() -> str:
     """Of the engine."""
     return docker("version", "--format", "{{.Server.Version}}", timeout_s=_ASK_S)
+
+
+def is_here() -> bool:
+    """Whether it is this very machine's, so that files and processes are the same."""
+    return os.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
 
 
 def check_image(image: str) -> None:
@@ -169,32 +176,37 @@ def _is_dead(owner: str) -> bool:
     return processes.condition(Identity(int(pid), started)) is Condition.DEAD
 
 
-# One container
+# Containers
 
 
-def condition(container: str) -> Condition:
-    try:
-        state = docker("inspect", "--format", "{{.State.Status}}", container, timeout_s=_ASK_S)
-    except TopologyError:
-        return Condition.DEAD
-    known = {"running": Condition.RUNNING, "paused": Condition.PAUSED}
-    return known.get(state, Condition.DEAD)
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A container: how it is, and on which networks."""
+
+    condition: Condition
+    networks: frozenset[str]
 
 
-def conditions(project: str) -> dict[str, Condition]:
-    """Of every container of a project, by its name; what is not there is dead."""
-    told = docker(
+_ABSENT = Seen(Condition.DEAD, frozenset())
+_KNOWN = {"running": Condition.RUNNING, "paused": Condition.PAUSED}
+
+
+def look(project: str) -> dict[str, Seen]:
+    """Every container of a project, by its name; who is not there is dead."""
+    rows = docker(
         "ps",
         "--all",
         "--filter",
         f"label={PROJECT}={project}",
         "--format",
-        "{{.Names}} {{.State}}",
+        "{{.Names}}\t{{.State}}\t{{.Networks}}",
         timeout_s=_ASK_S,
     )
-    known = {"running": Condition.RUNNING, "paused": Condition.PAUSED}
-    rows = (line.split() for line in told.splitlines())
-    return {name: known.get(state, Condition.DEAD) for name, state in rows}
+    found: defaultdict[str, Seen] = defaultdict(lambda: _ABSENT)
+    for name, state, networks in (row.split("\t") for row in rows.splitlines()):
+        condition = _KNOWN.get(state, Condition.DEAD)
+        found[name] = Seen(condition, frozenset(filter(None, networks.split(","))))
+    return found
 
 
 def run_inside(container: str, code: str, *arguments: str, as_root: bool = False) -> str:

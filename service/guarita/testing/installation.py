@@ -6,7 +6,7 @@ import json
 import secrets
 import subprocess
 import tempfile
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from http.client import HTTPException
@@ -23,18 +23,18 @@ from guarita.processes import Condition, wait_until
 from guarita.testing import engine
 from guarita.testing.client import Client
 from guarita.testing.document import IMAGE, Layout, Place, Secrets, document
+from guarita.testing.faults import Faults
 from guarita.topology.local.ports import free_ports
 
 if TYPE_CHECKING:
     from testcontainers.compose import DockerCompose
 
 READY_S = 90.0
-GONE_S = 40.0
 _DRAWS = 3
 _TAKEN = ("port is already allocated", "address already in use", "Pool overlaps")
 
 
-class Installation(ABC):
+class Installation(Faults):
     """An installation in containers; as a context manager it is well inside, and gone after.
 
     What is published is published on 127.0.0.1. Faults name a container of `nodes`, `sentinels`
@@ -88,7 +88,7 @@ class Installation(ABC):
     def problem(self) -> str | None:
         """What is missing between nodes that all answer, in words; None when nothing is."""
 
-    def form(self) -> None:  # noqa: B027 - most know each other by their configuration
+    def form(self) -> None:
         """Make one installation of nodes that were just started."""
 
     # Who is who
@@ -159,13 +159,6 @@ class Installation(ABC):
         if name is not None:
             return self._said(self.container(name))
         return "\n".join(f"== {each}\n{self.logs(each)}" for each in self.layout.everybody)
-
-    def condition(self, name: str) -> Condition:
-        return engine.condition(self.container(name))
-
-    def container(self, name: str) -> str:
-        """What Docker calls it."""
-        return f"{self.project}-{name}-1"
 
     @property
     def place(self) -> Place:
@@ -251,9 +244,9 @@ class Installation(ABC):
             return str(exc)
 
     def _dead(self) -> str | None:
-        found = engine.conditions(self.project)
+        found = engine.look(self.project)
         for name in self.layout.everybody:
-            how = found.get(self.container(name), Condition.DEAD)
+            how = found[self.container(name)].condition
             if how is not Condition.RUNNING:
                 return f"{name} is {how}"
         return None
@@ -272,100 +265,17 @@ class Installation(ABC):
                 return f"{name} does without {', '.join(left_out)}"
         return None
 
-    # Faults
+    # For drills
 
-    def kill_primary(self) -> str:
-        """kill -9; returns its name."""
-        return self.kill(self.primary())
-
-    def pause_primary(self) -> str:
-        """Freeze it; returns its name."""
-        return self.pause(self.primary())
-
-    def stop_primary(self) -> str:
-        """SIGTERM, as `docker stop` sends it; returns its name when it is gone."""
-        return self.stop(self.primary())
-
-    def isolate_primary(self) -> str:
-        """Take it off the network; returns its name."""
-        return self.isolate(self.primary())
-
-    def kill(self, name: str) -> str:
-        engine.docker("kill", self.container(name))
-        return name
-
-    def pause(self, name: str) -> str:
-        engine.docker("pause", self.container(name))
-        return name
-
-    def resume(self, name: str) -> str:
-        if self.condition(name) is Condition.PAUSED:
-            engine.docker("unpause", self.container(name))
-        return name
-
-    def stop(self, name: str, *, within_s: float = GONE_S) -> str:
-        """SIGTERM; returns when it is gone. After `within_s` seconds it is killed."""
-        engine.docker("stop", f"--time={within_s:.0f}", self.container(name))
-        return name
-
-    def start_again(self, name: str) -> str:
-        """Start a dead one with its data; does nothing where it runs."""
-        engine.docker("start", self.container(name))
-        return name
-
-    def restart(self, *names: str) -> None:
-        """SIGTERM, and start, all at once; without names everything."""
-        chosen = names or self.layout.everybody
-        every = [self.container(name) for name in chosen]
-        engine.docker("restart", f"--time={GONE_S:.0f}", *every, timeout_s=GONE_S * len(every) + 60)
-
-    def remove(self, *names: str) -> None:
-        """Take containers away for good, with their data."""
-        engine.docker("rm", "--force", "--volumes", *(self.container(name) for name in names))
+    def volume(self, name: str) -> Path:
+        """Where the small disk of a data node is on the engine's machine."""
+        volume = f"{self.project}_{name}"
+        return Path(engine.docker("volume", "inspect", "--format", "{{.Mountpoint}}", volume))
 
     def change_password(self, password: str) -> None:
         """What agents and services read from now on; the servers know it already."""
         self.secrets = replace(self.secrets, password=password)
         self._write_password()
-
-    def isolate(self, name: str) -> str:
-        engine.docker("network", "disconnect", self._network, self.container(name))
-        return name
-
-    def rejoin(self, name: str) -> str:
-        """Undo `isolate`; does nothing where it is on the network."""
-        if not self._is_joined(name):
-            address = self.place.address(name)
-            words = ("network", "connect", "--ip", address, self._network)
-            engine.docker(*words, self.container(name))
-        return name
-
-    def heal(self) -> None:
-        """Undo every fault, and return when all is well."""
-        found = engine.conditions(self.project)
-        for name in self.layout.everybody:
-            how = found.get(self.container(name), Condition.DEAD)
-            if how is Condition.PAUSED:
-                self.resume(name)
-            self.rejoin(name)
-            if how is Condition.DEAD:
-                self.start_again(name)
-        self.wait_well()
-
-    def wait_new_primary(self, old: str, *, timeout_s: float = 30.0) -> str:
-        """The primary, once it is another one than `old`."""
-        found = [old]
-
-        def is_new() -> bool:
-            try:
-                found[0] = self.primary()
-            except (TopologyError, redis.RedisError):
-                return False
-            return found[0] != old
-
-        if not wait_until(is_new, timeout_s=timeout_s, pause_s=0.05):
-            raise TopologyError(f"no other primary than {old} within {timeout_s:g} s")
-        return found[0]
 
     # Inside
 
@@ -379,15 +289,6 @@ class Installation(ABC):
         draft.touch(mode=0o600)
         draft.write_text(self.secrets.password + "\n")
         draft.replace(path)
-
-    @property
-    def _network(self) -> str:
-        return f"{self.project}_guarita"
-
-    def _is_joined(self, name: str) -> bool:
-        networks = "{{json .NetworkSettings.Networks}}"
-        told = engine.docker("inspect", "--format", networks, self.container(name))
-        return self._network in json.loads(told)
 
     def _said(self, container: str) -> str:
         ended = subprocess.run(  # noqa: S603

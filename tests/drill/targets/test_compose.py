@@ -49,8 +49,11 @@ def test_the_files_of_an_engine_elsewhere_are_out_of_reach(
     assert "another machine" in str(FAULTS[fault]().lacks(target))  # type: ignore[call-arg]
 
 
-def test_a_fault_that_needs_a_small_disk_says_so() -> None:
+def test_a_fault_that_needs_a_small_disk_finds_one_where_there_is_one() -> None:
     assert FullDisk().lacks(ComposeTarget.of(Path(), Shape(), IMAGE)) is not None
+    small = ComposeTarget.of(Path(), Shape(small_disk=True), IMAGE)
+    assert document_of(small)["volumes"]["node-3"]["driver_opts"]["o"].startswith("size=24m")
+    assert document_of(small)["services"]["node-3"]["volumes"][0] == "node-3:/data"
 
 
 def test_nodes_keep_their_files_where_faults_find_them(tmp_path: Path) -> None:
@@ -77,8 +80,8 @@ def test_the_list_is_of_the_target_that_is_asked_for() -> None:
     there = {e["id"]: e for e in json.loads(drill("list", "--json", "--target", "compose").output)}
     here = {e["id"]: e for e in json.loads(drill("list", "--json").output)}
     assert there["D11"]["not_here"] != here["D11"]["not_here"]
-    assert there["D20"]["not_here"] is not None
-    assert here["D20"]["not_here"] is None
+    assert there["N2"]["not_here"] is not None
+    assert here["N2"]["not_here"] is None
 
 
 def test_what_cannot_be_played_on_containers_says_why(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ class FullDisk(Fault):
 
     def lacks(self, target: Target) -> str | None:
         if target.shape.small_disk:
-            return None
+            return target.lacks(Power.FILES)
         return "nodes have no small disk of their own here"
 
     def inject(self, scene: Scene) -> Undo:

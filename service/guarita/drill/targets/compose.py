@@ -7,8 +7,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from guarita import __version__
 from guarita.drill.history import Sample
 from guarita.drill.scenarios import Scenario
 from guarita.drill.targets.base import Power, Shape, Terms
+from guarita.drill.targets.links import Links, without_loss
 from guarita.drill.targets.nodes import heard, held_back_s, sample_of
 from guarita.drill.workload.load import Place
 from guarita.errors import TopologyError
@@ -31,28 +31,13 @@ from guarita.topology.local.nodes import NodeKind
 SAMPLE_S = 0.3
 SLACK_S = 1.0  # down-after is 2000 ms here, as in the kits, and 1000 on a local installation
 SERVICES = 2
+DISK_MB = 24
 _NOT_THERE = {
     "D11": "the addresses of its containers are fixed",
     "D12": "names stand in /etc/hosts of its containers, so nothing is resolved",
     "D17": "its nodes speak no TLS",
     "D27": "it is one region",
 }
-# Frames to an address go to a station that is not there: nothing passes, and nobody is told.
-# As netdevice(7) and arp(7) have it; ATF_COM and ATF_PERM.
-_ARP = """
-import fcntl, socket, struct, sys
-how, *addresses = sys.argv[1:]
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-    for address in addresses:
-        whose = struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton(address))
-        station = struct.pack("=H6s8x", 1, bytes([2, 0, 0, 0, 0, 1]))
-        request = whose + station + struct.pack("=i16x16s", 2 | 4, b"eth0")
-        try:
-            fcntl.ioctl(any_socket, {"cut": 0x8955, "mend": 0x8953}[how], request)
-        except OSError:
-            if how == "cut":
-                raise
-"""
 _SIGNAL_SERVER = """
 import os, pathlib, sys
 for path in pathlib.Path("/proc").glob("[0-9]*/comm"):
@@ -61,6 +46,11 @@ for path in pathlib.Path("/proc").glob("[0-9]*/comm"):
             os.kill(int(path.parent.name), int(sys.argv[1]))
     except OSError:
         pass
+"""
+_SLOW_SERVER = """#!/bin/sh
+server=$(command -v valkey-server || command -v redis-server)
+case "$*" in *--sentinel*|--version) exec "$server" "$@";; esac
+exec "$server" "$@" --key-load-delay {load_key_us}
 """
 _KILL, _STOP, _CONT = 9, 19, 18  # of Linux, whatever this machine is
 
@@ -76,12 +66,12 @@ def lacking(scenario: Scenario) -> str | None:
     if reason := _NOT_THERE.get(scenario.id):
         return reason
     shape = scenario.shape
-    if shape.fsync_s or shape.load_key_us:
-        return "the image's server cannot be made slow"
-    if shape.small_disk:
-        return "its containers have no small disk of their own"
     if shape.topology == "sentinel" and not shape.agents:
         return "its nodes run under their agents"
+    if shape.load_key_us and (reason := _without_files()):
+        return reason
+    if shape.small_disk and (_without_files() or os.geteuid() != 0):
+        return "only root on the engine's own machine can fill the small disks of its containers"
     target = ComposeTarget.of(Path(), shape, IMAGE)
     return next((reason for each in scenario.faults if (reason := each.lacks(target))), None)
 
@@ -107,8 +97,7 @@ class ComposeTarget:
     def __init__(self, installation: Installation, shape: Shape) -> None:
         self.installation = installation
         self.shape = shape
-        self._cuts: dict[str, set[str]] = {}
-        """By name, to whom it sends in vain."""
+        self._links = Links(installation)
 
     @classmethod
     def of(cls, directory: Path, shape: Shape, image: str) -> ComposeTarget:
@@ -128,6 +117,8 @@ class ComposeTarget:
             entrypoint=broken if shape.breakage else (),
             directory=directory.absolute() if _without_files() is None else None,
             user=f"{os.getuid()}:{os.getgid()}" if _without_files() is None else "",
+            small_disk_mb=DISK_MB if shape.small_disk else 0,
+            server="/run/server/server" if shape.load_key_us else "auto",
         )
         return cls(installation, shape)
 
@@ -149,7 +140,7 @@ class ComposeTarget:
             case Power.FILES | Power.PASSWORDS:
                 return _without_files()
             case Power.LOSE:
-                return "nothing in its containers can lose packets"
+                return without_loss()
             case Power.AGENTS:
                 return None if self.sentinels else "nodes run without agents here"
         return None
@@ -262,12 +253,14 @@ class ComposeTarget:
 
     def start_node(self, name: str) -> None:
         self.installation.start_again(name)
-        self._cut_now({name: self._cuts.get(name, set())})  # its network is a new one
+        self._links.cut_again(name)
 
     def directory(self, name: str) -> Path:
         directory = self.installation.layout.directory
         if directory is None:
             raise TopologyError(str(_without_files()))
+        if self.installation.layout.small_disk_mb:
+            return self.installation.volume(name)
         return directory / name
 
     def drop_sentinels(self, count: int) -> None:
@@ -283,65 +276,39 @@ class ComposeTarget:
         self.installation.change_password(password)
 
     def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> None:
-        new: dict[str, set[str]] = {}
-        one, two = list(some), list(others)
-        for name in one:
-            new.setdefault(name, set()).update(two)
-        for name in () if one_way else two:
-            new.setdefault(name, set()).update(one)
-        for name, to in new.items():
-            self._cuts.setdefault(name, set()).update(to)
-        self._cut_now(new)
+        self._links.cut(some, others, one_way=one_way)
 
     def slow(
-        self,
-        some: Iterable[str],  # noqa: ARG002
-        others: Iterable[str],  # noqa: ARG002
-        *,
-        loss_percent: int,  # noqa: ARG002
-        delay_ms: int,  # noqa: ARG002
+        self, some: Iterable[str], others: Iterable[str], *, loss_percent: int, delay_ms: int
     ) -> str | None:
-        raise TopologyError(f"{self.lacks(Power.LOSE)}")
+        self._links.lose(some, others, percent=loss_percent, delay_ms=delay_ms)
+        return None
 
     def mend(self) -> None:
-        cuts, self._cuts = self._cuts, {}
-
-        def mend_one(name: str, to: set[str]) -> None:
-            with suppress(TopologyError):  # who is dead has no network
-                self._arp(name, "mend", to)
-
-        _at_once(mend_one, cuts)
+        self._links.mend()
 
     # Inside
-
-    def _cut_now(self, cuts: dict[str, set[str]]) -> None:
-        _at_once(lambda name, to: self._arp(name, "cut", to), cuts)
-
-    def _arp(self, name: str, how: str, to: Iterable[str]) -> None:
-        addresses = [self.installation.place.address(each) for each in to]
-        container = self.installation.container(name)
-        engine.run_inside(container, _ARP, how, *addresses, as_root=True)
 
     def _signal_server(self, name: str, number: int) -> None:
         engine.run_inside(self.installation.container(name), _SIGNAL_SERVER, str(number))
 
     def _make_directories(self) -> None:
         directory = self.installation.layout.directory
-        for name in (*self.nodes, *self.sentinels) if directory else ():
-            path = self.directory(name)
+        if directory and self.shape.load_key_us:
+            path = directory / "server" / "server"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(_SLOW_SERVER.format(load_key_us=self.shape.load_key_us))
+            path.chmod(0o755)
+        if directory is None:
+            return
+        for name in (*self.nodes, *self.sentinels):
+            path = directory / name
             shutil.rmtree(path, ignore_errors=True)
             path.mkdir(parents=True)
 
 
 def _without_files() -> str | None:
     """Why the files of containers are out of reach, in words."""
-    host = os.environ.get("DOCKER_HOST", "unix://")
-    if platform.system() != "Linux" or not host.startswith("unix://"):
+    if platform.system() != "Linux" or not engine.is_here():
         return "the files of its containers are on another machine"
     return None
-
-
-def _at_once(do: Callable[[str, set[str]], None], cuts: dict[str, set[str]]) -> None:
-    wanted = {name: to for name, to in cuts.items() if to}
-    with ThreadPoolExecutor(max_workers=max(1, len(wanted))) as pool:
-        list(pool.map(do, wanted.keys(), wanted.values()))

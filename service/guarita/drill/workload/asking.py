@@ -58,8 +58,9 @@ class Asker:
         outcome = Outcome.UNKNOWN if perhaps and told.outcome is Outcome.FAIL else told.outcome
         return Told(outcome, told.answer, told.reply, retries)
 
-    def close(self) -> None:
-        self._client.close()
+    async def end(self) -> None:
+        """Return when its last connection is gone."""
+        await self._client.end()
 
     async def _try(self, kind: Kind, request: bytes) -> Told:
         is_lost = kind is Kind.REDEEM and self._rng.random() < self.lost_share

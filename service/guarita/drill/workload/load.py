@@ -112,7 +112,7 @@ class Load:
             self._pacing.result()
         self._call(self._end_all())
         for each in self._askers:
-            self._loop.call_soon_threadsafe(each.close)
+            self._call(each.end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
