@@ -65,7 +65,7 @@ def ask(replies: list[Reply | None], *, tries: int, lost: float = 0.0) -> tuple[
         asker = Asker("s", Client(server.sockets[0].getsockname()[1]), random.Random(1))
         asker.lost_share = lost
         told = await asker.ask(Kind.REDEEM, request_of("POST", "/x", {"a": 1}), tries=tries)
-        asker.close()
+        await asker.end()
         server.close()
         await server.wait_closed()
         return told, asker
