@@ -16,7 +16,7 @@ LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-
 SCRIPTS := deploy/scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python run test test-containers bench drill drill-all rivals agents lint types format lock clean model model-short image up down ps logs
+.PHONY: help setup python run test test-containers test-chart test-kubernetes bench drill drill-all rivals agents lint types format lock clean model model-short image up down ps logs
 
 help: ## Print these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1@/p' Makefile | awk -F@ '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -46,10 +46,16 @@ logs: ## Show what the kit logs; KIT_ARGS='--follow service-1'
 	@python3 deploy/kit.py logs $(KIT) -- $(KIT_ARGS)
 
 test: setup ## Run every test that needs no containers; PYTEST_ARGS='-k name' chooses some
-	@$(BIN)/pytest --numprocesses 4 --no-loadscope-reorder -m 'not container' $(PYTEST_ARGS)
+	@$(BIN)/pytest --numprocesses 4 --no-loadscope-reorder -m 'not container and not chart and not kubernetes' $(PYTEST_ARGS)
 
 test-containers: setup ## Run the tests of kits and installations in containers (needs Docker)
 	@$(BIN)/pytest -m container tests/containers $(PYTEST_ARGS)
+
+test-chart: python ## Render the Helm chart in every way that it knows (needs helm)
+	@$(BIN)/pytest --numprocesses 2 -m chart tests/chart $(PYTEST_ARGS)
+
+test-kubernetes: python ## Install the chart on the cluster of KUBECONFIG, break it and change it (needs helm, kubectl)
+	@$(BIN)/pytest -m kubernetes tests/cluster $(PYTEST_ARGS)
 
 bench: python ## Measure Guarita beside its peers (needs wrk, Node and Go) and write docs/performance.md
 	@$(SCRIPTS)/setup_redis.sh && $(BIN)/python -m bench $(BENCH_ARGS)

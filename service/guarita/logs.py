@@ -202,6 +202,7 @@ def secrets_of(settings: Settings) -> list[str]:
     users = settings.node.users.by_role().values()
     credentials = (settings.store.data, settings.store.sentinel, *users)
     files = [settings.security.current_secret(), *(one.current_password() for one in credentials)]
+    files += [tenant.current_key() for tenant in settings.security.tenants]
     return [*_secrets_in(settings), *(secret for secret in files if secret)]
 
 

@@ -206,6 +206,18 @@ RULES = [
         "security.tenants[1].key_sha256: ***: another tenant has this key",
     ),
     (
+        at("security.tenants", [{"name": "a"}]),
+        "security.tenants[0].key_sha256: needed: make it with",
+    ),
+    (
+        at("security.tenants", [{"name": "a", "key_sha256": DIGEST, "key_file": "/etc/hostname"}]),
+        "security.tenants[0].key_file: /etc/hostname: set this or key_sha256, not both",
+    ),
+    (
+        at("security.tenants", [{"name": n, "key_file": "/etc/hostname"} for n in "ab"]),
+        "security.tenants[1].key_file: ***: another tenant has this key",
+    ),
+    (
         at("region", {"name": "eu", "peers": {"eu": {"url": "http://a"}}}),
         "region.peers.eu: is this region itself",
     ),
@@ -223,7 +235,7 @@ def test_a_rule_between_settings_is_checked(
 ) -> None:
     if "/etc/hostname" in str(settings):
         short = tmp_path / "short"
-        short.write_text("x\n")
+        short.write_text("hunter2\n")
         as_text = yaml.safe_dump(settings).replace("/etc/hostname", str(short))
         settings, problem = yaml.safe_load(as_text), problem.replace("/etc/hostname", str(short))
     (found,) = mistakes(settings, tmp_path)
@@ -279,10 +291,10 @@ def test_rules_are_checked_beside_wrong_values_that_they_do_not_read(tmp_path: P
     assert [problem.split(":")[0] for problem in mistakes(wrong, tmp_path)] == [
         "server.workers",
         "store.deadline_s",
-        "security.tenants[0].key_sha256",
         "store.cluster.nodes",
         "store.data.db",
         "security.secret",
+        "security.tenants[0].key_sha256",
     ]
 
 

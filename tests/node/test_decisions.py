@@ -138,6 +138,14 @@ def test_nothing_is_handed_over_otherwise(node, heard):
     assert handover.why_not(ME, node, heard)
 
 
+def test_a_hand_over_waits_while_the_sentinels_cannot_name_anybody():
+    node = primary_with(*lagging(0))
+    assert handover.why_not(ME, node, words(ME)) in handover.PASSING
+    assert handover.why_not(ME, node, words(ME, ME, says(failover=True))) in handover.PASSING
+    assert handover.why_not(ME, node, words()) not in handover.PASSING
+    assert handover.why_not(ME, node, words(A, A, ME)) not in handover.PASSING
+
+
 def test_a_replica_has_all_once_it_follows_this_node_and_is_where_it_is():
     follows = [b"slave", b"n1", 1, b"connected", 100]
     assert handover.has_all(follows, ME, 100)

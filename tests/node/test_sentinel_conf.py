@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,8 @@ def test_it_signs_in_as_the_user_of_its_role(tmp_path: Path) -> None:
         'sentinel sentinel-pass "pw"',
         "user default off resetpass",
     } <= written
-    assert {'sentinel auth-pass main "all"', 'requirepass "pw"'} <= lines(
+    digest = hashlib.sha256(b"pw").hexdigest()
+    assert {'sentinel auth-pass main "all"', f"user default on #{digest} ~* &* +@all"} <= lines(
         tmp_path, data={"password": "all"}, sentinel={"password": "pw"}
     )
     open_doors = lines(tmp_path)

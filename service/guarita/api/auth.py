@@ -36,9 +36,7 @@ class Tenants:
 
     def __init__(self, tenants: Sequence[Tenant], extra_origins: Sequence[str] = ()) -> None:
         self._by_name = {one.name: Caller(one.name, one.origins) for one in tenants}
-        self._digests = [
-            (digest.encode(), one.name) for one in tenants for digest in one.key_sha256
-        ]
+        self._digests = [(digest.encode(), one.name) for one in tenants for digest in one.digests()]
         self._open = Caller("", (*LOCAL_ORIGINS, *extra_origins), is_open=True)
 
     @property

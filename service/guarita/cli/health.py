@@ -25,7 +25,7 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked for, 
 def command(invocation: Invocation, url: str | None, deep: bool) -> None:
     """Exit with 0 if the service answers that it is well, else with 1."""
     path = "/healthz/deep" if deep else "/livez"
-    connection = _to_url(url) if url is not None else _to_bind(invocation.settings().server.bind)
+    connection = to_url(url) if url is not None else _to_bind(invocation.settings().server.bind)
     try:
         connection.request("GET", path)
         status = connection.getresponse().status
@@ -62,7 +62,7 @@ def _to_bind(bind: str) -> HTTPConnection:
     return HTTPConnection(host, address.port, timeout=TIMEOUT_S)
 
 
-def _to_url(url: str) -> HTTPConnection:
+def to_url(url: str) -> HTTPConnection:
     """A connection to a URL. Raises `click.BadParameter`."""
     try:
         parts = urlsplit(url)

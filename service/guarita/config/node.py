@@ -83,6 +83,9 @@ class NodeSettings(Section):
     of `http`."""
     http: Listen = "127.0.0.1:8300"
     """`host:port` where the agent answers over HTTP: health, metrics, and the other agents."""
+    pod: Name | None = None
+    """Its pod in Kubernetes, which then bears the label `guarita/role`; pods of the other nodes
+    are named like the first part of their hosts."""
     data_dir: Directory = Path("data")
     """Directory of the server's data, configuration and socket."""
     server: Annotated[str, Field(min_length=1)] = "auto"

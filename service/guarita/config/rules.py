@@ -198,9 +198,23 @@ def _tenants_are_told_apart(settings: Settings) -> Iterator[Mistake]:
         path = f"security.tenants.{i}"
         if names.setdefault(tenant.name, i) != i:
             yield f"{path}.name", tenant.name, "another tenant has this name"
-        for digest in tenant.key_sha256:
+        given = "key_sha256" if tenant.key_file is None else "key_file"
+        for digest in tenant.digests():
             if keys.setdefault(digest, i) != i:
-                yield f"{path}.key_sha256", SecretStr(digest), "another tenant has this key"
+                yield f"{path}.{given}", SecretStr(digest), "another tenant has this key"
+
+
+def _tenants_have_one_key(settings: Settings) -> Iterator[Mistake]:
+    for i, tenant in enumerate(settings.security.tenants):
+        path = f"security.tenants.{i}"
+        if tenant.key_file is None and not tenant.key_sha256:
+            yield (
+                f"{path}.key_sha256",
+                None,
+                'needed: make it with printf %s "$API_KEY" | sha256sum, or set key_file',
+            )
+        if tenant.key_file is not None and tenant.key_sha256:
+            yield f"{path}.key_file", tenant.key_file, "set this or key_sha256, not both"
 
 
 def _region_is_not_its_own_peer(settings: Settings) -> Iterator[Mistake]:
@@ -237,6 +251,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("security.secret_file",), _secret_file_is_long_enough),
     (("server.bind", "security.tenants"), _tenants_outside_loopback),
     (("security.tenants",), _tenants_are_told_apart),
+    (("security.tenants",), _tenants_have_one_key),
     (("region.name", "region.peers"), _region_is_not_its_own_peer),
     (("logs.file", "logs.security_file"), _logs_are_two_files),
     *NODE_RULES,

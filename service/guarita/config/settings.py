@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -100,12 +101,23 @@ class Tenant(Section):
     key_sha256: Annotated[
         tuple[Digest, ...],
         BeforeValidator(_one_or_more),
-        Field(min_length=1, max_length=2),
+        Field(max_length=2),
         WithJsonSchema({"anyOf": [_DIGEST, _DIGESTS]}),
-    ]
+    ] = ()
     """SHA-256 of its API key in hex, or a list of two while the key is being changed."""
+    key_file: SecretFile | None = None
+    """File that holds its API key in its only line, in place of `key_sha256`; read at the start."""
     origins: tuple[Origin, ...] = ()
     """Origins of the pages that may embed the iframe, such as `https://acme.example`."""
+
+    def current_key(self) -> str | None:
+        """The key, where it is known. Raises `ValueError` if its file is gone."""
+        return read_secret_file(self.key_file) if self.key_file is not None else None
+
+    def digests(self) -> tuple[str, ...]:
+        """SHA-256 of each key that it may show. Raises `ValueError` if its file is gone."""
+        key = self.current_key()
+        return self.key_sha256 if key is None else (hashlib.sha256(key.encode()).hexdigest(),)
 
 
 class SecuritySettings(Section):

@@ -88,6 +88,18 @@ class Password(Section):
             return read_secret_file(self.password_file)
         return self.password.get_secret_value() if self.password is not None else None
 
+    def accepted_passwords(self) -> tuple[str, ...]:
+        """Those that a server of ours takes: the password, and while it is being changed the ones
+        in files beside `password_file` that are named like it and end in `-next` or `-previous`.
+
+        Raises `ValueError` if a file is gone, or there and wrong.
+        """
+        found = [self.current_password()]
+        if (file := self.password_file) is not None:
+            beside = (file.with_name(f"{file.name}-{which}") for which in ("next", "previous"))
+            found += [read_secret_file(each) for each in beside if each.exists()]
+        return tuple(dict.fromkeys(password for password in found if password))
+
 
 class Credentials(Password):
     """Who Guarita is to a server, and how the connection is protected."""

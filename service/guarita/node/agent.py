@@ -16,6 +16,7 @@ from guarita import logs
 from guarita.clients import client, local_connection
 from guarita.config import Address as ConfigAddress
 from guarita.config import Credentials, Settings, check_data_node
+from guarita.kubernetes.api import Api
 from guarita.node import boot, damage, handover, leave, metrics
 from guarita.node.child import Child, Restarts
 from guarita.node.conf import agent_user, data_lines, write_file
@@ -23,7 +24,9 @@ from guarita.node.directory import enter
 from guarita.node.duty import Duty, Since
 from guarita.node.endpoint import Endpoint, tls_of
 from guarita.node.own import INTERVAL_S, Observer, Own, look
+from guarita.node.passwords import Passwords, data_commands
 from guarita.node.peers import Agents, State
+from guarita.node.pod import PodLabel
 from guarita.node.server import Server
 from guarita.node.status import Status
 from guarita.node.watch import Watch
@@ -97,6 +100,7 @@ class Agent:
         )
         self._status = Status(self._me, self._child, self._watch.now, self._look)
         self._endpoint = Endpoint(node.http, self._status.routes(), tls_of(node))
+        self._label = self._pod_label(node.pod) if node.pod else None
 
     def ask_to_stop(self) -> None:
         """As a signal handler does: only notes it. The thread that it interrupts may hold the lock
@@ -108,6 +112,8 @@ class Agent:
         directory = enter(self._settings.node.data_dir)
         self._endpoint.start()
         self._watch.start()
+        if self._label:
+            self._label.start()
         restarts = Restarts()
         try:
             while True:
@@ -123,6 +129,8 @@ class Agent:
                 metrics.ACTIONS.labels("restart").inc()
                 _log.warning("restart", reason=f"the server ended with {code}")
         finally:
+            if self._label:
+                self._label.close()
             self._endpoint.close()
             self._watch.close()
             self._agents.close()
@@ -152,6 +160,7 @@ class Agent:
 
     def _serve_once(self, directory: Path) -> bool:
         """Until it ends or is to stop. Whether it ever answered."""
+        passwords = Passwords(lambda: data_commands(self._settings))  # first: they may change
         write_file(directory / "server.conf", data_lines(self._settings, SOCKET))
         self._status.state = State.BOOTING
         observer = Observer(lambda: self._connect(None), self._counters, self._wake.set)
@@ -161,7 +170,7 @@ class Agent:
         try:
             verdict = self._boot()
             if verdict is not None:
-                self._on_duty(verdict)
+                self._on_duty(verdict, passwords)
         finally:
             observer.close()
         return observer.answered
@@ -206,7 +215,7 @@ class Agent:
         self._status.state, self._status.reason = State.RUNNING, ""
         return True
 
-    def _on_duty(self, verdict: boot.Verdict) -> None:
+    def _on_duty(self, verdict: boot.Verdict, passwords: Passwords) -> None:
         duty = Duty(
             self._me,
             self._server,
@@ -230,6 +239,7 @@ class Agent:
                     _log.warning("the server does not do as told", reason=str(exc))
                 except Exception:  # noqa: BLE001 - without its agent the node would be worse off
                     _log.exception("a look at the server failed")
+                passwords.mind(self._server.tell)
             self._pause()
 
     def _goes_on(self) -> bool:
@@ -265,9 +275,9 @@ class Agent:
         """The new primary, if there is one."""
         down_after_s = self._settings.node.down_after_ms / 1000
         end_s = deadline_s - STOP_S - handover.PAUSE_S - down_after_s - leave.VOTED_OUT_S
-        while (reason := self._why_not_hand_over()) == handover.BUSY and time.monotonic() < end_s:
+        while self._why_not_hand_over() in handover.PASSING and time.monotonic() < end_s:
             self._pause()
-        if reason:
+        if reason := self._why_not_hand_over():
             _log.info("nothing is handed over", reason=reason)
             return None
         return handover.HandOver(
@@ -306,6 +316,10 @@ class Agent:
                 _log.info("leaves", reason=reason)
                 return
             self._pause()
+
+    def _pod_label(self, pod: str) -> PodLabel:
+        others = sorted(host.partition(".")[0] for host, _ in self._peers)
+        return PodLabel(Api(timeout_s=2.0), pod, tuple(others), self._status.role)
 
     # Ways to servers
 

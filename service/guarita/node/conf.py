@@ -9,6 +9,7 @@ from pathlib import Path
 
 from guarita.config import Address, Credentials, Durability, NodeUser, Settings
 from guarita.config.node import Role
+from guarita.config.store import Password
 
 # Without announce there is no agent: `check_data_node` and `check_sentinel` see to it.
 _ANYWHERE = Address("127.0.0.1", 6379)
@@ -117,9 +118,14 @@ def agent_user(settings: Settings) -> Credentials:
 
 
 def acl_line(rules: str, user: NodeUser) -> str:
-    """A `user` line; it holds only the password's SHA-256."""
-    password = hashlib.sha256((user.current_password() or "").encode()).hexdigest()
-    return f"user {user.username} on #{password} {rules}"
+    """A `user` line; it holds only the SHA-256 of each password."""
+    return f"user {user.username} on {' '.join(digests(user))} {rules}"
+
+
+def digests(credentials: Password) -> list[str]:
+    """Of the passwords that a server takes, as ACL rules. Raises `ValueError` as reading does."""
+    passwords = credentials.accepted_passwords()
+    return [f"#{hashlib.sha256(each.encode()).hexdigest()}" for each in passwords]
 
 
 def rules_of(role: Role, settings: Settings) -> str:

@@ -27,7 +27,9 @@ PAUSE_S = 4.0  # the server goes on by itself then, whatever becomes of this age
 EQUAL_S = 1.0
 PROMOTION_S = 2.5
 POLL_S = 0.01
-BUSY = "a failover is under way"  # the one reason that passes
+BUSY = "a failover is under way"
+UNDECIDED = "too few Sentinels answer to name a primary"
+PASSING = (BUSY, UNDECIDED)  # such as while Sentinels are restarted one after another
 
 _log = structlog.get_logger("guarita.node")
 
@@ -38,6 +40,8 @@ def why_not(me: Address, own: Own | None, words: Words) -> str | None:
         return "its server does not answer"
     if own.role is not Role.PRIMARY:
         return "it is a replica"
+    if words.named is None and 0 < len(words.readings) < words.sentinels:
+        return UNDECIDED
     if words.named != me:
         return "no majority of the Sentinels names it"
     if words.failover:

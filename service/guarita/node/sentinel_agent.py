@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -21,6 +21,7 @@ from guarita.node.child import Child, Restarts
 from guarita.node.conf import agent_user, write_file
 from guarita.node.directory import enter
 from guarita.node.endpoint import Answer, Endpoint, tls_of
+from guarita.node.passwords import Command, Passwords, sentinel_commands
 from guarita.node.peers import Agents
 from guarita.node.sentinel_conf import PERIODS_MS, Memory, remembered, sentinel_lines
 from guarita.node.sentinel_view import View, named_by_majority, sentinels_of
@@ -144,11 +145,14 @@ class SentinelAgent:
 
     def _serve_once(self, directory: Path) -> bool:
         """Until it ends or is to stop. Whether it ever answered."""
+        passwords = Passwords(lambda: sentinel_commands(self._settings))
         self._child.start([self._program.path, str(FILE), "--sentinel"], directory)
         pending: tuple[forget.Step, float] | None = None
         is_prepared = False
         while not self._stopping.is_set() and not self._child.ended.is_set():
             is_prepared = is_prepared or self._prepare()
+            if is_prepared:
+                passwords.mind(self._tell)
             views = self._sentinels.look() if is_prepared else {}
             self._view = views.get(self._me)
             change = self._wanted(views)
@@ -171,6 +175,10 @@ class SentinelAgent:
         except (RedisError, OSError, ValueError):
             return False
         return True
+
+    def _tell(self, commands: Sequence[Command]) -> None:
+        for each in commands:
+            self._own.execute_command(*each)  # type: ignore[no-untyped-call]
 
     def _wanted(self, views: Mapping[Address, View | None]) -> forget.Change | None:
         if self._view is None:

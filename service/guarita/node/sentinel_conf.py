@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from guarita.config import Settings
-from guarita.node.conf import common_lines, quoted, tls_lines
+from guarita.node.conf import common_lines, digests, quoted, tls_lines
 from guarita.stores.durability import Address
 
 # Periods of a Sentinel in ms that only SENTINEL DEBUG sets (Redis 7.0, Valkey 7.2 and newer).
@@ -110,11 +110,9 @@ def _access_lines(settings: Settings) -> Iterator[str]:
     password = sentinel.current_password()
     if not password:
         return
+    name_of_all = sentinel.username or "default"
+    yield f"user {name_of_all} on {' '.join(digests(sentinel))} ~* &* +@all"
     if sentinel.username:
-        digest = hashlib.sha256(password.encode()).hexdigest()
-        yield f"user {sentinel.username} on #{digest} ~* &* +@all"
         yield "user default off resetpass"
         yield f"sentinel sentinel-user {sentinel.username}"
-    else:
-        yield f"requirepass {quoted(password)}"
     yield f"sentinel sentinel-pass {quoted(password)}"

@@ -68,6 +68,10 @@ class Server:
         if kills:
             self._tell(*kills)
 
+    def tell(self, commands: Sequence[tuple[Argument, ...]]) -> None:
+        """Whatever is to be told."""
+        self._tell(*commands)
+
     def clock_s(self) -> float:
         """Its wall clock, in seconds."""
         return time.time()  # it runs on this machine

@@ -67,16 +67,25 @@ class Status:
             return "the link to its primary is down"
         return None
 
-    def _role(self) -> Answer:
-        """200 on the primary only: for load balancers."""
+    def role(self) -> Role | None:
+        """What it is to those outside; None while its server does not answer.
+
+        One that boots, or that a majority does not name, is no primary yet or no more.
+        """
         own = self._own()
+        if own is None:
+            return None
         leads = (
-            own is not None
-            and own.role is Role.PRIMARY
+            own.role is Role.PRIMARY
             and self.state is not State.BOOTING
             and self._words().named in (None, self._me)
         )
-        return _said(leads, Role.PRIMARY, own.role if own else "unknown")
+        return Role.PRIMARY if leads else Role.REPLICA
+
+    def _role(self) -> Answer:
+        """200 on the primary only: for load balancers."""
+        role, own = self.role(), self._own()
+        return _said(role is Role.PRIMARY, Role.PRIMARY, own.role if own else "unknown")
 
     def _node(self) -> Answer:
         """For the other agents: as it is at this moment. One that starts again in no time asks what

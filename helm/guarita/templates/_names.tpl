@@ -1,0 +1,99 @@
+{{/* Names, labels and addresses. */}}
+
+{{- define "guarita.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- $full | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "guarita.selector" -}}
+app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{/* Metadata of an object: (dict "root" $ "component" "node" "name" "..." "labels" {} "annotations" {}) */}}
+{{- define "guarita.metadata" -}}
+name: {{ .name }}
+namespace: {{ .root.Release.Namespace }}
+labels:
+  {{- include "guarita.selector" . | nindent 2 }}
+  app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+  app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+  helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+  {{- with merge (dict) (.labels | default dict) .root.Values.commonLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "guarita.image" -}}
+{{- with .Values.image -}}
+{{- if .registry }}{{ .registry }}/{{ end }}{{ .repository }}:{{ default $.Chart.AppVersion .tag }}{{ with .digest }}@{{ . }}{{ end }}
+{{- end -}}
+{{- end -}}
+
+{{/* The pods of a StatefulSet, a JSON list: (dict "root" $ "component" "node") */}}
+{{- define "guarita.pods" -}}
+{{- $names := list -}}
+{{- $full := include "guarita.fullname" .root -}}
+{{- range $n := until (int (include "guarita.count" .)) -}}
+{{- $names = append $names (printf "%s-%s-%d" $full $.component $n) -}}
+{{- end -}}
+{{- toJson $names -}}
+{{- end -}}
+
+{{- define "guarita.count" -}}
+{{- if eq .component "sentinel" -}}
+{{- ternary .root.Values.sentinels.replicas 0 (eq .root.Values.topology "sentinel") -}}
+{{- else -}}
+{{- get (dict "sentinel" .root.Values.nodes.replicas "standalone" 1 "external" 0) .root.Values.topology -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The host of a Service of ours, as everybody in the cluster reaches it. */}}
+{{- define "guarita.host" -}}
+{{- printf "%s.%s.svc.%s" .name .root.Release.Namespace .root.Values.clusterDomain -}}
+{{- end -}}
+
+{{/* host:port of each pod of a StatefulSet, a JSON list: (dict "root" $ "component" "node" "port" 6379) */}}
+{{- define "guarita.addresses" -}}
+{{- $found := list -}}
+{{- range include "guarita.pods" . | fromJsonArray -}}
+{{- $found = append $found (printf "%s:%d" (include "guarita.host" (dict "root" $.root "name" .)) (int $.port)) -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end -}}
+
+{{- define "guarita.primaryName" -}}
+{{- default (printf "%s-%s" (include "guarita.fullname" .) .Release.Namespace | trunc 63 | trimSuffix "-") .Values.sentinels.primaryName -}}
+{{- end -}}
+
+{{- define "guarita.secretName" -}}
+{{- default (printf "%s-secrets" (include "guarita.fullname" .)) .Values.secrets.existingSecret -}}
+{{- end -}}
+
+{{/* The keys of the Secret that are random values, a JSON list. */}}
+{{- define "guarita.secretKeys" -}}
+{{- $keys := list "secret" -}}
+{{- range .Values.tenants -}}
+{{- if not .keySha256 -}}{{- $keys = append $keys (printf "api-key-%s" .name) -}}{{- end -}}
+{{- end -}}
+{{- if eq .Values.topology "sentinel" -}}
+{{- $keys = concat $keys (list "sentinel-password" "service-password" "agent-password" "sentinel-user-password" "replica-password" "exporter-password") -}}
+{{- else if eq .Values.topology "standalone" -}}
+{{- $keys = append $keys "data-password" -}}
+{{- end -}}
+{{- toJson $keys -}}
+{{- end -}}
+
+{{- define "guarita.anyAddress" -}}
+{{- ternary "[::]" "0.0.0.0" .Values.ipv6 -}}
+{{- end -}}

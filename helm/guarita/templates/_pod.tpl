@@ -1,0 +1,119 @@
+{{/* What pods have in common. */}}
+
+{{/* Metadata of a pod: (dict "root" $ "component" "node" "values" .Values.nodes "annotations" {}) */}}
+{{- define "guarita.podMetadata" -}}
+labels:
+  {{- include "guarita.selector" . | nindent 2 }}
+  {{- with merge (dict) (.values.podLabels | default dict) .root.Values.commonLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with merge (dict) (.annotations | default dict) (.values.podAnnotations | default dict) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Of a pod's spec, beside its containers and volumes. */}}
+{{- define "guarita.podSettings" -}}
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: {{ int64 .root.Values.podSecurity.runAsUser }}
+  runAsGroup: {{ int64 .root.Values.podSecurity.runAsUser }}
+  fsGroup: {{ int64 .root.Values.podSecurity.fsGroup }}
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: {type: RuntimeDefault}
+# Our names have four dots: they are whole, and no search list is tried first.
+dnsConfig:
+  options: [{name: ndots, value: "3"}]
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.affinity | default (include "guarita.antiAffinity" . | fromYaml) }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* One pod on a Kubernetes node and in a zone, as strictly as is asked for. */}}
+{{- define "guarita.antiAffinity" -}}
+{{- $required := list -}}
+{{- $preferred := list -}}
+{{- $self := dict "matchLabels" (include "guarita.selector" . | fromYaml) -}}
+{{- range $key, $how := dict "kubernetes.io/hostname" (.values.spreadNodes | default "preferred") "topology.kubernetes.io/zone" (.values.spreadZones | default "preferred") -}}
+{{- $term := dict "topologyKey" $key "labelSelector" $self -}}
+{{- if eq $how "required" -}}
+{{- $required = append $required $term -}}
+{{- else if eq $how "preferred" -}}
+{{- $preferred = append $preferred (dict "weight" 50 "podAffinityTerm" $term) -}}
+{{- end -}}
+{{- end -}}
+{{- if or $required $preferred -}}
+podAntiAffinity:
+  {{- with $required }}
+  requiredDuringSchedulingIgnoredDuringExecution:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $preferred }}
+  preferredDuringSchedulingIgnoredDuringExecution:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end -}}
+{{- end -}}
+
+{{/* Of every container of ours. */}}
+{{- define "guarita.containerSettings" -}}
+image: {{ include "guarita.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* Files from the Secret: (dict "root" $ "keys" (list ...)) */}}
+{{- define "guarita.secretVolume" -}}
+name: secrets
+secret:
+  secretName: {{ include "guarita.secretName" .root }}
+  defaultMode: 0440
+  items:
+    {{- range .keys }}
+    - {key: {{ . }}, path: {{ . }}}
+    {{- end }}
+{{- end -}}
+
+{{/* Volume claim of a StatefulSet: (dict "root" $ "component" "node" "persistence" ...) */}}
+{{- define "guarita.claim" -}}
+metadata:
+  name: data
+  labels:
+    {{- include "guarita.selector" . | nindent 4 }}
+  {{- with .persistence.annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  accessModes: [ReadWriteOnce]
+  {{- with .persistence.storageClass }}
+  storageClassName: {{ . }}
+  {{- end }}
+  resources:
+    requests: {storage: {{ .persistence.size }}}
+{{- end -}}

@@ -1,0 +1,83 @@
+{{/* What no single value can tell: a sentence for each contradiction. */}}
+{{- define "guarita.validate" -}}
+{{- $problems := list -}}
+{{- $full := include "guarita.fullname" . -}}
+{{- if gt (len $full) 40 -}}
+{{- $problems = append $problems (printf "fullnameOverride: %s has more than 40 characters, and names of objects are longer than it" $full) -}}
+{{- end -}}
+{{- if not .Values.tenants -}}
+{{- $problems = append $problems "tenants: needed: without one nobody can create tickets" -}}
+{{- end -}}
+{{- if ge (int .Values.sessions.replayWindowSeconds) (int .Values.sessions.ticketTtlSeconds) -}}
+{{- $problems = append $problems "sessions.replayWindowSeconds: must be less than sessions.ticketTtlSeconds: a ticket is over by then" -}}
+{{- end -}}
+{{- if le (int .Values.service.terminationGracePeriodSeconds) (add (int .Values.deadlineSeconds) 5) -}}
+{{- $problems = append $problems "service.terminationGracePeriodSeconds: must be more than deadlineSeconds and 5 s: a request that waits is answered first" -}}
+{{- end -}}
+{{- if ne .Values.topology "external" -}}
+{{- $problems = concat $problems (include "guarita.nodeProblems" . | fromJsonArray) -}}
+{{- end -}}
+{{- if eq .Values.topology "sentinel" -}}
+{{- $problems = concat $problems (include "guarita.sentinelProblems" . | fromJsonArray) -}}
+{{- end -}}
+{{- if and (eq .Values.topology "external") (not .Values.external.nodes) -}}
+{{- $problems = append $problems "external.nodes: needed with topology: external: the host:port of each server" -}}
+{{- end -}}
+{{- if and .Values.external.sentinelPassword (not .Values.external.existingSecret) -}}
+{{- $problems = append $problems "external.existingSecret: needed since external.sentinelPassword is true: passwords do not stand in values" -}}
+{{- end -}}
+{{- if and .Values.region.peers (not .Values.region.name) -}}
+{{- $problems = append $problems "region.name: needed since region.peers is set: name this region" -}}
+{{- end -}}
+{{- with .Values.service.autoscaling -}}
+{{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) -}}
+{{- $problems = append $problems "service.autoscaling.minReplicas: must not be more than maxReplicas" -}}
+{{- end -}}
+{{- end -}}
+{{- if $problems -}}
+{{- fail (printf "\n\n%s\n" (join "\n" $problems)) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "guarita.nodeProblems" -}}
+{{- $problems := list -}}
+{{- with .Values.nodes -}}
+{{- if and (not .persistence.enabled) (not .persistence.allowDataLoss) -}}
+{{- $problems = append $problems "nodes.persistence.enabled: false loses every ticket whose pods go: set nodes.persistence.allowDataLoss where that is meant" -}}
+{{- end -}}
+{{- if le (int .terminationGracePeriodSeconds) (int .stopSeconds) -}}
+{{- $problems = append $problems "nodes.terminationGracePeriodSeconds: must be more than nodes.stopSeconds, in which a primary hands over" -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}
+
+{{- define "guarita.sentinelProblems" -}}
+{{- $problems := list -}}
+{{- $sentinels := .Values.sentinels -}}
+{{- $majority := add (div (int $sentinels.replicas) 2) 1 -}}
+{{- if mod (int $sentinels.replicas) 2 | eq 0 -}}
+{{- $problems = append $problems (printf "sentinels.replicas: %d is even: it bears no more failures than %d do" (int $sentinels.replicas) (sub (int $sentinels.replicas) 1)) -}}
+{{- end -}}
+{{- if $sentinels.quorum -}}
+{{- if lt (int $sentinels.quorum) (int $majority) -}}
+{{- $problems = append $problems (printf "sentinels.quorum: %d is less than the majority of %d, which is %d: a minority that is cut off would take the primary for dead" (int $sentinels.quorum) (int $sentinels.replicas) $majority) -}}
+{{- end -}}
+{{- if gt (int $sentinels.quorum) (int $sentinels.replicas) -}}
+{{- $problems = append $problems (printf "sentinels.quorum: there are only %d Sentinels" (int $sentinels.replicas)) -}}
+{{- end -}}
+{{- end -}}
+{{- if ge (int $sentinels.maxUnavailable) (int $majority) -}}
+{{- $problems = append $problems (printf "sentinels.maxUnavailable: must be less than the majority, which is %d: a drain would leave nobody to decide" $majority) -}}
+{{- end -}}
+{{- if and (gt (int .Values.nodes.maxUnavailable) 1) (le (sub (int .Values.nodes.replicas) (int .Values.nodes.maxUnavailable)) 1) -}}
+{{- $problems = append $problems "nodes.maxUnavailable: must leave two data nodes: writes need a replica" -}}
+{{- end -}}
+{{- if and (eq .Values.durability "strict") (gt (int .Values.nodes.maxUnavailable) 1) -}}
+{{- $problems = append $problems "nodes.maxUnavailable: 1 with durability: strict, which stops while one is away" -}}
+{{- end -}}
+{{- if le (mulf .Values.deadlineSeconds 1000) (addf $sentinels.downAfterMs 3000) -}}
+{{- $problems = append $problems "deadlineSeconds: must be more than sentinels.downAfterMs and 3 s: a request would not outlast a failover" -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}

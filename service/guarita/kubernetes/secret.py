@@ -1,0 +1,83 @@
+"""The Secret of an installation: what it lacks is made, what it has is never replaced.
+
+So it can be asked for again and again: by each `helm upgrade`, by two at once, and after a call
+whose answer was lost.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+
+from guarita.errors import TopologyError
+from guarita.kubernetes.api import Answer, Api
+
+SECRETS = "secrets"
+TRIES = 5
+ACL = "standalone.acl"
+
+Make = Callable[[Mapping[str, str]], Mapping[str, str]]
+"""From the data that is there to what is to be added to it."""
+
+
+def ensure(api: Api, name: str, make: Make, labels: Mapping[str, str]) -> list[str]:
+    """Add what `make` says is missing; the names of what was added.
+
+    Raises `TopologyError` where the API server refuses or is silent.
+    """
+    for _ in range(TRIES):
+        found = api.get(SECRETS, name)
+        if found.status == HTTPStatus.NOT_FOUND:
+            added = make({})
+            body = {"metadata": {"name": name, "labels": dict(labels)}, "type": "Opaque"}
+            done = api.create(SECRETS, body | {"data": _encoded(added)})
+        else:
+            _must(found, f"Secret {name} cannot be read")
+            added = make(_decoded(found.body.get("data") or {}))
+            if not added:
+                return []
+            body = found.body
+            body["data"] = (body.get("data") or {}) | _encoded(added)
+            done = api.replace(SECRETS, name, body)
+        if done.status != HTTPStatus.CONFLICT:  # else somebody was faster: look again
+            _must(done, f"Secret {name} cannot be written")
+            return sorted(added)
+    raise TopologyError(f"Secret {name} is being changed by somebody else all the time")
+
+
+def random_values(names: tuple[str, ...]) -> Make:
+    """A random value for each of these names that is missing: 43 letters, digits, - and _."""
+
+    def make(data: Mapping[str, str]) -> Mapping[str, str]:
+        return {name: secrets.token_urlsafe(32) for name in names if not data.get(name)}
+
+    return make
+
+
+def with_acl(make: Make, password: str) -> Make:
+    """What `make` makes, and the ACL file of a server that has one user, with this password."""
+
+    def both(data: Mapping[str, str]) -> Mapping[str, str]:
+        added = dict(make(data))
+        text = added.get(password) or data[password]
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        acl = f"user default on #{digest} ~* &* +@all\n"
+        return added if data.get(ACL) == acl else {**added, ACL: acl}
+
+    return both
+
+
+def _must(answer: Answer, what: str) -> None:
+    if answer.status >= HTTPStatus.BAD_REQUEST:
+        raise TopologyError(f"{what}: {answer.status} {answer.message}")
+
+
+def _encoded(data: Mapping[str, str]) -> dict[str, str]:
+    return {name: base64.b64encode(text.encode()).decode() for name, text in data.items()}
+
+
+def _decoded(data: Mapping[str, str]) -> dict[str, str]:
+    return {name: base64.b64decode(text).decode() for name, text in data.items()}

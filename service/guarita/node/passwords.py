@@ -1,0 +1,74 @@
+"""Passwords that change while a server runs: it takes what the files hold, and sends what is new.
+
+For each password there may be another one beside it (`Password.accepted_passwords`), so that it can
+be changed without a moment in which somebody's is wrong: first all servers take the next one, then
+all callers use it, then the previous one is taken away. Files are looked at once a second.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import structlog
+from redis.exceptions import RedisError
+
+from guarita.clients import Argument
+from guarita.config import Settings
+from guarita.node import metrics
+from guarita.node.conf import digests
+
+LOOK_S = 1.0
+
+_log = structlog.get_logger("guarita.node")
+
+Command = tuple[Argument, ...]
+
+
+def data_commands(settings: Settings) -> Iterator[Command]:
+    """What tells a data node its passwords. Raises `ValueError` when a file is gone."""
+    users = settings.node.users.by_role()
+    for user in users.values():
+        yield ("ACL", "SETUSER", str(user.username), "resetpass", *digests(user))
+    if replica := users.get("replica"):
+        yield ("CONFIG", "SET", "masterauth", replica.current_password() or "")
+
+
+def sentinel_commands(settings: Settings) -> Iterator[Command]:
+    """The same for a Sentinel."""
+    sentinel = settings.store.sentinel
+    if sentinel.is_set:
+        name = sentinel.username or "default"
+        yield ("ACL", "SETUSER", name, "resetpass", *digests(sentinel))
+        password = sentinel.current_password() or ""
+        yield ("SENTINEL", "CONFIG", "SET", "sentinel-pass", password)
+    user = settings.node.users.by_role().get("sentinel")
+    at_nodes = (user or settings.store.data).current_password()
+    if at_nodes:
+        yield ("SENTINEL", "SET", sentinel.primary_name, "auth-pass", at_nodes)
+
+
+class Passwords:
+    """Of one server: those that it was started with, until the files hold others."""
+
+    def __init__(self, commands: Callable[[], Iterator[Command]]) -> None:
+        """`commands` reads the files; all that it yields can be said again."""
+        self._commands = commands
+        self._told = tuple(commands())
+        self._due_s = 0.0
+
+    def mind(self, tell: Callable[[tuple[Command, ...]], object]) -> None:
+        """Look at the files, if it is time, and `tell` the server what is new in them."""
+        now_s = time.monotonic()
+        if now_s < self._due_s:
+            return
+        self._due_s = now_s + LOOK_S
+        try:
+            wanted = tuple(self._commands())
+            if new := tuple(each for each in wanted if each not in self._told):
+                tell(new)
+                metrics.ACTIONS.labels("passwords").inc()
+                _log.warning("passwords", reason="the files hold others", count=len(new))
+            self._told = wanted
+        except (RedisError, OSError, ValueError) as exc:
+            _log.warning("the passwords stay as they were", reason=str(exc))

@@ -1,0 +1,213 @@
+"""What the chart makes: names, addresses, and who gets which secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from guarita.config import Settings, check_data_node, check_sentinel, load
+
+from .rendering import CHART, Rendered, helm, render
+
+pytestmark = pytest.mark.chart
+
+BASES = sorted(path.name.removesuffix("-values.yaml") for path in (CHART / "ci").glob("*.yaml"))
+each_base = pytest.mark.parametrize("base", BASES)
+DOMAIN = "sign-in.svc.cluster.local"
+
+
+@each_base
+def test_helm_finds_nothing_to_complain_about(base: str) -> None:
+    ended = helm("lint", "--strict", str(CHART), "--values", str(CHART / f"ci/{base}-values.yaml"))
+    assert ended.returncode == 0, ended.stdout
+
+
+@each_base
+def test_no_object_is_there_twice_and_all_are_in_the_namespace(base: str) -> None:
+    objects = render(base=base).objects
+    names = [(each["kind"], each["metadata"]["name"]) for each in objects]
+    assert len(names) == len(set(names))
+    own = [each for each in objects if not each["metadata"]["name"].endswith("more")]
+    assert {each["metadata"]["namespace"] for each in own} == {"sign-in"}
+
+
+def _settings(config: Any, tmp_path: Path, **variables: str) -> Settings:
+    """As a pod reads them, with the secrets that it gets."""
+    text = yaml.safe_dump(config)
+    for place in ("/run/guarita-external", "/run/guarita"):
+        text = text.replace(f"{place}/", f"{tmp_path}/")
+    for key in _files_in(yaml.safe_load(text)):
+        Path(key).write_text(f"{Path(key).name}-{'x' * 32}\n")
+    file = tmp_path / "guarita.yaml"
+    file.write_text(text)
+    return load(file, variables, tmp_path)
+
+
+def _files_in(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [
+            found
+            for key, inner in value.items()
+            for found in ([inner] if key.endswith("_file") else _files_in(inner))
+        ]
+    return [found for each in value for found in _files_in(each)] if isinstance(value, list) else []
+
+
+@each_base
+def test_the_service_takes_the_configuration_that_it_gets(base: str, tmp_path: Path) -> None:
+    config = render(base=base).config("auth-guarita")
+    settings = _settings(config, tmp_path)
+    assert settings.server.bind == "0.0.0.0:8000"
+
+
+def test_agents_take_the_configuration_that_they_get(tmp_path: Path) -> None:
+    config = render().config("auth-guarita-node")
+    node = f"auth-guarita-node-1.{DOMAIN}:6379"
+    check_data_node(_settings(config, tmp_path, GUARITA_NODE__ANNOUNCE=node))
+    sentinel = f"auth-guarita-sentinel-1.{DOMAIN}:26379"
+    check_sentinel(_settings(config, tmp_path, GUARITA_NODE__ANNOUNCE=sentinel))
+
+
+def test_every_pod_of_nodes_and_sentinels_has_an_address_that_stays() -> None:
+    rendered = render({"nodes": {"replicas": 5}})
+    config = rendered.config("auth-guarita")
+    hosts = [each.partition(":")[0] for each in config["store"]["data_nodes"]]
+    hosts += [each.partition(":")[0] for each in config["store"]["sentinel"]["nodes"]]
+    assert len(hosts) == 8
+    for host in hosts:
+        name = host.removesuffix(f".{DOMAIN}")
+        service = rendered.one("Service", name)["spec"]
+        assert service["publishNotReadyAddresses"] is True
+        assert service["selector"]["statefulset.kubernetes.io/pod-name"] == name
+        assert service.get("clusterIP") is None
+
+
+def test_the_service_to_the_primary_follows_the_label_of_the_agent() -> None:
+    rendered = render()
+    primary = rendered.one("Service", "auth-guarita-primary")["spec"]
+    assert primary["selector"]["guarita/role"] == "primary"
+    (container,) = _containers(rendered, "StatefulSet/auth-guarita-node")
+    assert {"name": "GUARITA_NODE__POD", "value": "$(POD_NAME)"} in container["env"]
+    role = rendered.one("Role", "auth-guarita-node")["rules"]
+    pods = [f"auth-guarita-node-{n}" for n in range(3)]
+    assert role == [
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["patch"], "resourceNames": pods}
+    ]
+
+
+def test_without_labels_no_node_may_do_anything() -> None:
+    rendered = render({"nodes": {"labelPods": False}})
+    assert "auth-guarita-primary" not in rendered.of("Service")
+    assert "auth-guarita-node" not in rendered.of("Role")
+    spec = rendered.pod_specs()["StatefulSet/auth-guarita-node"]
+    assert spec["automountServiceAccountToken"] is False
+
+
+def _containers(rendered: Rendered, name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = rendered.pod_specs()[name]["containers"]
+    return found
+
+
+def test_each_part_gets_the_secrets_that_it_needs_and_no_more() -> None:
+    specs = render().pod_specs()
+
+    def keys(name: str) -> set[str]:
+        volumes = specs[name]["volumes"]
+        return {item["key"] for each in volumes for item in each.get("secret", {}).get("items", [])}
+
+    assert keys("Deployment/auth-guarita") == {
+        "secret",
+        "sentinel-password",
+        "service-password",
+        "api-key-default",
+    }
+    users = {f"{role}-password" for role in ("service", "agent", "sentinel-user", "replica")}
+    needed = {*users, "exporter-password", "sentinel-password"}
+    assert keys("StatefulSet/auth-guarita-node") == needed
+    assert keys("StatefulSet/auth-guarita-sentinel") == needed
+
+
+def test_the_job_makes_every_key_that_a_pod_mounts() -> None:
+    for base in BASES:
+        rendered = render(base=base)
+        (job,) = (spec for name, spec in rendered.pod_specs().items() if name.startswith("Job/"))
+        made = set(job["containers"][0]["args"])
+        if "--acl" in made:
+            made.add("standalone.acl")
+        for spec in rendered.pod_specs().values():
+            for volume in spec.get("volumes", []):
+                for item in volume.get("secret", {}).get("items", []):
+                    assert item["key"] in made
+
+
+def test_with_a_secret_of_ones_own_nothing_is_made() -> None:
+    rendered = render({"secrets": {"existingSecret": "mine"}})
+    assert rendered.of("Job") == {}
+    assert "auth-guarita-secrets" not in rendered.of("Role")
+    for name, spec in rendered.pod_specs().items():
+        names = [each["secret"]["secretName"] for each in spec["volumes"] if "secret" in each]
+        assert set(names) == {"mine"}, name
+
+
+@each_base
+def test_nothing_secret_is_rendered(base: str) -> None:
+    assert render(base=base).of("Secret") == {}
+
+
+def test_the_image_is_named_by_tag_and_digest() -> None:
+    digest = "sha256:" + "ab" * 32
+    image = {"registry": "r.example", "repository": "a/b", "tag": "1", "digest": digest}
+    for spec in render({"image": image}).pod_specs().values():
+        assert spec["containers"][0]["image"] == f"r.example/a/b:1@{digest}"
+    (container,) = _containers(render(), "Deployment/auth-guarita")
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
+    assert container["image"] == f"guarita:{version}"
+
+
+def test_a_fullname_is_the_name_of_all() -> None:
+    objects = render({"fullnameOverride": "doors"}).objects
+    assert all(each["metadata"]["name"].startswith("doors") for each in objects)
+
+
+def test_a_changed_setting_restarts_the_pods_that_read_it() -> None:
+    def checksums(**values: Any) -> tuple[Any, ...]:
+        rendered = render(values)
+        return tuple(
+            rendered.one(kind, name)["spec"]["template"]["metadata"]["annotations"]
+            for kind, name in (
+                ("Deployment", "auth-guarita"),
+                ("StatefulSet", "auth-guarita-node"),
+                ("StatefulSet", "auth-guarita-sentinel"),
+            )
+        )
+
+    before = checksums()
+    assert checksums() == before
+    after = checksums(sessions={"ticketTtlSeconds": 900})
+    assert [a == b for a, b in zip(before, after, strict=True)] == [False, True, True]
+    after = checksums(sentinels={"downAfterMs": 1500})
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, False]
+
+
+def test_volumes_stay_when_the_release_goes() -> None:
+    for name in ("auth-guarita-node", "auth-guarita-sentinel"):
+        spec = render().one("StatefulSet", name)["spec"]
+        assert spec["persistentVolumeClaimRetentionPolicy"] == {
+            "whenDeleted": "Retain",
+            "whenScaled": "Retain",
+        }
+        assert spec["volumeClaimTemplates"][0]["metadata"]["name"] == "data"
+
+
+def test_data_nodes_are_on_different_machines_and_in_different_zones_where_there_are() -> None:
+    for part in ("node", "sentinel"):
+        spec = render().pod_specs()[f"StatefulSet/auth-guarita-{part}"]
+        rules = spec["affinity"]["podAntiAffinity"]
+        (hard,) = rules["requiredDuringSchedulingIgnoredDuringExecution"]
+        (soft,) = rules["preferredDuringSchedulingIgnoredDuringExecution"]
+        assert hard["topologyKey"] == "kubernetes.io/hostname"
+        assert soft["podAffinityTerm"]["topologyKey"] == "topology.kubernetes.io/zone"
+        assert hard["labelSelector"]["matchLabels"]["app.kubernetes.io/component"] == part

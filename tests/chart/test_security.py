@@ -1,0 +1,65 @@
+"""Every pod meets Pod Security `restricted`, and no pod gets a token that it does not need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .rendering import render
+from .test_objects import each_base
+
+pytestmark = pytest.mark.chart
+
+
+@each_base
+def test_every_pod_meets_what_restricted_asks_for(base: str) -> None:
+    for name, spec in render(base=base).pod_specs().items():
+        pod = spec["securityContext"]
+        assert pod["runAsNonRoot"] is True, name
+        assert pod["runAsUser"] > 0, name
+        assert pod["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys(), name
+        for container in spec["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, name
+
+
+@each_base
+def test_every_container_says_what_it_needs(base: str) -> None:
+    for name, spec in render(base=base).pod_specs().items():
+        for container in spec["containers"]:
+            resources: dict[str, Any] = container["resources"]
+            assert resources["requests"].keys() == {"cpu", "memory"}, name
+            assert "memory" in resources["limits"], name
+
+
+@each_base
+def test_only_agents_and_the_job_get_a_token(base: str) -> None:
+    for name, spec in render(base=base).pod_specs().items():
+        may = name.startswith("Job/") or (name == "StatefulSet/auth-guarita-node")
+        if not may:
+            assert spec["automountServiceAccountToken"] is False, name
+
+
+@each_base
+def test_no_shell_is_called(base: str) -> None:
+    for name, spec in render(base=base).pod_specs().items():
+        for container in spec["containers"]:
+            words = [*container.get("command", []), *container.get("args", [])]
+            assert not any(word.rpartition("/")[2] in ("sh", "bash") for word in words), name
+
+
+def test_the_job_may_make_secrets_and_change_its_own_alone() -> None:
+    assert render().one("Role", "auth-guarita-secrets")["rules"] == [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+        {
+            "apiGroups": [""],
+            "resources": ["secrets"],
+            "verbs": ["get", "update"],
+            "resourceNames": ["auth-guarita-secrets"],
+        },
+    ]
