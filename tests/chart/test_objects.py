@@ -111,12 +111,52 @@ def _containers(rendered: Rendered, name: str) -> list[dict[str, Any]]:
     return found
 
 
+def _sources(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """The Secrets that a pod mounts parts of."""
+    sources = [
+        source
+        for volume in spec.get("volumes", [])
+        for source in volume.get("projected", {}).get("sources", [])
+    ]
+    return [each["secret"] for each in sources]
+
+
+def _items(spec: dict[str, Any], *, optional: bool) -> list[dict[str, str]]:
+    return [
+        item
+        for each in _sources(spec)
+        if each.get("optional", False) is optional
+        for item in each["items"]
+    ]
+
+
+def test_the_passwords_that_are_being_changed_are_seen_by_agents_alone() -> None:
+    specs = render().pod_specs()
+    beside = {item["key"] for item in _items(specs["StatefulSet/auth-guarita-node"], optional=True)}
+    assert {"service-password-next", "service-password-previous"} <= beside
+    assert _items(specs["Deployment/auth-guarita"], optional=True) == []
+
+
+def test_another_rotation_is_another_job_that_knows_every_server() -> None:
+    def job(rotation: str) -> tuple[str, list[str]]:
+        ((name, spec),) = (
+            (name, spec)
+            for name, spec in render({"secrets": {"rotation": rotation}}).pod_specs().items()
+            if name.startswith("Job/")
+        )
+        return name, spec["containers"][0]["args"]
+
+    name, args = job("1")
+    assert name != job("2")[0]
+    assert args.count("--node") == args.count("--sentinel") == 3
+    assert [args[at + 1] for at, word in enumerate(args) if word == "--rotation"] == ["1"]
+
+
 def test_each_part_gets_the_secrets_that_it_needs_and_no_more() -> None:
     specs = render().pod_specs()
 
     def keys(name: str) -> set[str]:
-        volumes = specs[name]["volumes"]
-        return {item["key"] for each in volumes for item in each.get("secret", {}).get("items", [])}
+        return {item["key"] for item in _items(specs[name], optional=False)}
 
     assert keys("Deployment/auth-guarita") == {
         "secret",
@@ -138,9 +178,7 @@ def test_the_job_makes_every_key_that_a_pod_mounts() -> None:
         if "--acl" in made:
             made.add("standalone.acl")
         for spec in rendered.pod_specs().values():
-            for volume in spec.get("volumes", []):
-                for item in volume.get("secret", {}).get("items", []):
-                    assert item["key"] in made
+            assert {item["key"] for item in _items(spec, optional=False)} <= made
 
 
 def test_with_a_secret_of_ones_own_nothing_is_made() -> None:
@@ -148,8 +186,7 @@ def test_with_a_secret_of_ones_own_nothing_is_made() -> None:
     assert rendered.of("Job") == {}
     assert "auth-guarita-secrets" not in rendered.of("Role")
     for name, spec in rendered.pod_specs().items():
-        names = [each["secret"]["secretName"] for each in spec["volumes"] if "secret" in each]
-        assert set(names) == {"mine"}, name
+        assert {each["name"] for each in _sources(spec)} == {"mine"}, name
 
 
 @each_base

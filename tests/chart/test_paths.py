@@ -131,6 +131,11 @@ def test_without_labels_data_nodes_do_not_reach_the_api_server() -> None:
     assert not allows(render({"nodes": {"labelPods": False}}), "node", None, 443)
 
 
+def test_while_passwords_change_the_job_asks_the_servers() -> None:
+    paths = open_paths(render({"secrets": {"rotation": "1"}}))
+    assert paths - NEEDED == {("secrets", "node", 6379), ("secrets", "sentinel", 26379)}
+
+
 def test_a_standalone_server_is_reached_by_the_service_and_reaches_nobody() -> None:
     rendered = render(base="standalone")
     assert open_paths(rendered) >= {("service", "node", 6379)}

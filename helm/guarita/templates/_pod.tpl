@@ -87,15 +87,29 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* Files from the Secret: (dict "root" $ "keys" (list ...)) */}}
+{{/* Files from the Secret: (dict "root" $ "keys" (list ...) "changing" true); with the last, also the
+passwords beside those that are being changed. */}}
 {{- define "guarita.secretVolume" -}}
+{{- $name := include "guarita.secretName" .root -}}
 name: secrets
-secret:
-  secretName: {{ include "guarita.secretName" .root }}
+projected:
   defaultMode: 0440
-  items:
-    {{- range .keys }}
-    - {key: {{ . }}, path: {{ . }}}
+  sources:
+    - secret:
+        name: {{ $name }}
+        items:
+          {{- range .keys }}
+          - {key: {{ . }}, path: {{ . }}}
+          {{- end }}
+    {{- if .changing }}
+    - secret:
+        name: {{ $name }}
+        optional: true
+        items:
+          {{- range .keys }}
+          - {key: {{ . }}-next, path: {{ . }}-next}
+          - {key: {{ . }}-previous, path: {{ . }}-previous}
+          {{- end }}
     {{- end }}
 {{- end -}}
 

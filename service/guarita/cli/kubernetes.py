@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
+from guarita.config import Address
 from guarita.errors import TopologyError
 
 REFUSED = 3
+TAKEN_WITHIN_S = 240.0  # a file in a pod follows its Secret within a minute or two
 
 
 @click.group("kubernetes")
@@ -28,6 +34,15 @@ def _label(
     return tuple(pairs)
 
 
+def _addresses(
+    _: click.Context, __: click.Parameter, values: tuple[str, ...]
+) -> tuple[Address, ...]:
+    try:
+        return tuple(map(Address.parse, values))
+    except ValueError as exc:
+        raise click.BadParameter(str(exc)) from None
+
+
 label_option = click.option(
     "--label",
     "labels",
@@ -43,22 +58,76 @@ label_option = click.option(
 @click.argument("keys", nargs=-1, required=True)
 @click.option("--acl", metavar="KEY", help="Make standalone.acl too, for the password of this KEY.")
 @label_option
+@click.option("--rotation", default="", help="Change passwords, once for each such text.")
+@click.option(
+    "--node-user",
+    "node_users",
+    metavar="NAME=KEY",
+    multiple=True,
+    callback=_label,
+    help="User of the data nodes whose password is changed, once for each.",
+)
+@click.option("--sentinel-key", metavar="KEY", help="Password of the Sentinels, to be changed too.")
+@click.option("--node", "nodes", multiple=True, callback=_addresses, help="Each data node.")
+@click.option("--sentinel", "sentinels", multiple=True, callback=_addresses, help="Each Sentinel.")
 def secret(
-    name: str, keys: tuple[str, ...], acl: str | None, labels: tuple[tuple[str, str], ...]
+    name: str,
+    keys: tuple[str, ...],
+    acl: str | None,
+    labels: tuple[tuple[str, str], ...],
+    rotation: str,
+    **servers: Any,
 ) -> None:
     """Make the Secret NAME with a random value for each of KEYS, and keep what is there.
 
-    As the pod's service account, in its namespace. Status 3 where that is refused.
+    As the pod's service account, in its namespace. With --rotation passwords are changed while all
+    goes on. Status 3 where something is refused.
     """
+    from guarita.kubernetes import rotation as rotations
     from guarita.kubernetes import secret as secrets
     from guarita.kubernetes.api import Api
 
     make = secrets.random_values(keys)
     if acl:
         make = secrets.with_acl(make, acl)
+    api, change = Api(), Rotation(**servers)
     try:
-        added = secrets.ensure(Api(), name, make, dict(labels))
+        added = secrets.ensure(
+            api, name, make, dict(labels), {rotations.ROTATION: rotation} if rotation else None
+        )
+        click.echo(f"{name}: {'made ' + ', '.join(added) if added else 'nothing is missing'}")
+        if rotations.retire(api, name, change.keys, time.time()):
+            click.echo(f"{name}: the previous passwords are no more")
+        if rotation and rotations.rotate(
+            api, name, change.keys, rotation, change.wait_taken, time.time()
+        ):
+            click.echo(f"{name}: the passwords were changed")
     except TopologyError as exc:
         click.echo(str(exc), err=True)
         sys.exit(REFUSED)
-    click.echo(f"{name}: {'made ' + ', '.join(added) if added else 'nothing is missing'}")
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Whose passwords change, and which servers have to take them."""
+
+    node_users: tuple[tuple[str, str], ...]
+    sentinel_key: str | None
+    nodes: tuple[Address, ...]
+    sentinels: tuple[Address, ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        of_sentinels = (self.sentinel_key,) if self.sentinel_key else ()
+        return (*(key for _, key in self.node_users), *of_sentinels)
+
+    def wait_taken(self, passwords: Mapping[str, str]) -> None:
+        """Raises `TopologyError` where some server does not take them in time."""
+        from guarita.kubernetes.rotation import wait_until_taken
+        from guarita.node.taken import questions, refusals
+
+        users = [(user, passwords[key]) for user, key in self.node_users]
+        asked = list(questions(self.nodes, users))
+        if self.sentinel_key:
+            asked += questions(self.sentinels, [(None, passwords[self.sentinel_key])])
+        wait_until_taken(lambda: refusals(asked), TAKEN_WITHIN_S)

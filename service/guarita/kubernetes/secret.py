@@ -23,27 +23,39 @@ Make = Callable[[Mapping[str, str]], Mapping[str, str]]
 """From the data that is there to what is to be added to it."""
 
 
-def ensure(api: Api, name: str, make: Make, labels: Mapping[str, str]) -> list[str]:
+def ensure(
+    api: Api,
+    name: str,
+    make: Make,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str] | None = None,
+) -> list[str]:
     """Add what `make` says is missing; the names of what was added.
 
-    Raises `TopologyError` where the API server refuses or is silent.
+    `labels` and `annotations` are of a Secret that is made. Raises `TopologyError` where the API
+    server refuses or is silent.
     """
     for _ in range(TRIES):
         found = api.get(SECRETS, name)
         if found.status == HTTPStatus.NOT_FOUND:
             added = make({})
-            body = {"metadata": {"name": name, "labels": dict(labels)}, "type": "Opaque"}
-            done = api.create(SECRETS, body | {"data": _encoded(added)})
+            metadata = {
+                "name": name,
+                "labels": dict(labels),
+                "annotations": dict(annotations or {}),
+            }
+            body = {"metadata": metadata, "type": "Opaque", "data": encoded(added)}
+            done = api.create(SECRETS, body)
         else:
-            _must(found, f"Secret {name} cannot be read")
-            added = make(_decoded(found.body.get("data") or {}))
+            must(found, f"Secret {name} cannot be read")
+            added = make(decoded(found.body.get("data") or {}))
             if not added:
                 return []
             body = found.body
-            body["data"] = (body.get("data") or {}) | _encoded(added)
+            body["data"] = (body.get("data") or {}) | encoded(added)
             done = api.replace(SECRETS, name, body)
         if done.status != HTTPStatus.CONFLICT:  # else somebody was faster: look again
-            _must(done, f"Secret {name} cannot be written")
+            must(done, f"Secret {name} cannot be written")
             return sorted(added)
     raise TopologyError(f"Secret {name} is being changed by somebody else all the time")
 
@@ -70,14 +82,17 @@ def with_acl(make: Make, password: str) -> Make:
     return both
 
 
-def _must(answer: Answer, what: str) -> None:
+def must(answer: Answer, what: str) -> None:
+    """Raises `TopologyError` where the API server did not do it."""
     if answer.status >= HTTPStatus.BAD_REQUEST:
         raise TopologyError(f"{what}: {answer.status} {answer.message}")
 
 
-def _encoded(data: Mapping[str, str]) -> dict[str, str]:
+def encoded(data: Mapping[str, str]) -> dict[str, str]:
+    """As a Secret holds it."""
     return {name: base64.b64encode(text.encode()).decode() for name, text in data.items()}
 
 
-def _decoded(data: Mapping[str, str]) -> dict[str, str]:
+def decoded(data: Mapping[str, str]) -> dict[str, str]:
+    """As text."""
     return {name: base64.b64decode(text).decode() for name, text in data.items()}

@@ -1,0 +1,231 @@
+"""The highly available installation, by ci/sentinel: what happens to it, callers do not notice."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from ..agents.counting import Figures, figures_of
+from ..agents.load import Load
+from .running import NAME, WELL_S, Release, since
+
+pytestmark = pytest.mark.kubernetes
+
+RATE = 100.0
+STEADY_S = 120.0
+INSTALLED_S = 60.0
+Say = Callable[[str], None]
+
+
+@pytest.fixture(scope="module")
+def bare(new_release: Callable[[str], Release]) -> Release:
+    """Nothing is installed yet."""
+    return new_release("sentinel")
+
+
+@pytest.fixture(scope="module")
+def release(bare: Release) -> Release:
+    bare.upgrade()
+    return bare
+
+
+def test_the_first_ticket_is_redeemed_soon_after_the_install(bare: Release, figure: Say) -> None:
+    began_s = time.monotonic()
+    bare.upgrade()
+    installed_s = since(began_s)
+    with bare.reached() as port:
+        assert bare.redeem(port, bare.create(port)) == 200
+    took_s = since(began_s)
+    figure(
+        f"chart: helm install took {installed_s:.0f} s, to the first redeemed ticket "
+        f"{took_s:.0f} s (with the time to reach it from outside)"
+    )
+
+
+def test_no_object_was_warned_of_in_a_restricted_namespace(release: Release) -> None:
+    assert "Warning" not in release.warnings
+    assert "violate" not in release.events()
+
+
+def test_upgrading_to_the_same_changes_nothing(release: Release) -> None:
+    def state() -> object:
+        return {
+            name: pod["metadata"]["uid"]
+            for part in ("node", "sentinel", "service")
+            for name, pod in release.pods(part).items()
+        } | {"key": release.api_key}
+
+    before = state()
+    for _ in range(2):
+        release.upgrade()
+    assert state() == before
+
+
+def test_helm_test_finds_it_well(release: Release) -> None:
+    release.wait_well()
+    release.helm("test", "auth", "--timeout", "5m")
+
+
+# Under load
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is done, in words, and for how long at most writes may pause."""
+
+    words: str
+    do: Callable[[Release, str], None]
+    planned: bool = False
+
+
+def _delete(release: Release, primary: str) -> None:
+    release.namespace.run("delete", "pod", primary, "--wait=true", timeout_s=90)
+
+
+def _force(release: Release, primary: str) -> None:
+    release.namespace.kill(primary)
+
+
+def _kill_server(release: Release, primary: str) -> None:
+    release.namespace.signal_server(primary, signal.SIGKILL)
+
+
+def _freeze(release: Release, primary: str) -> None:
+    release.namespace.signal_server(primary, signal.SIGSTOP)
+    time.sleep(10)
+    release.namespace.signal_server(primary, signal.SIGCONT)
+
+
+def _restart_all(release: Release, primary: str) -> None:
+    for each in (f"statefulset/{NAME}-node", f"statefulset/{NAME}-sentinel", f"deployment/{NAME}"):
+        release.namespace.run("rollout", "restart", each)
+        release.wait_rolled()
+
+
+def _upgrade(release: Release, primary: str) -> None:
+    release.upgrade({"sentinels": {"downAfterMs": 1900}, "sessions": {"maxSessions": 200_000}})
+    release.wait_rolled()
+
+
+FAULTS = {
+    "delete": Fault("the primary's pod is deleted", _delete, planned=True),
+    "force": Fault("the primary's pod is deleted by force", _force),
+    "kill": Fault("kill -9 of the primary's server", _kill_server),
+    "freeze": Fault("the primary's server is frozen for 10 s", _freeze),
+    "restart": Fault("everything is restarted, one after another", _restart_all, planned=True),
+    "upgrade": Fault("helm upgrade with changed settings", _upgrade, planned=True),
+}
+
+
+@contextmanager
+def loaded(release: Release) -> Iterator[Load]:
+    """Load through the Service; it is steady, and `figures_of(load.history())` behind it."""
+    with release.reached() as port:
+        load = Load(port, rate=RATE, api_key=release.api_key)
+        load.start()
+        try:
+            assert load.wait_steady(STEADY_S)
+            yield load
+        finally:
+            load.close()
+
+
+def _judged(load: Load, say: Say, words: str) -> Figures:
+    assert load.wait_steady(STEADY_S, since_s=time.monotonic())
+    load.stop()
+    found = figures_of(load.history())
+    say(
+        f"chart, {words}, {RATE:g} requests a second: {found.requests} requests, {found.failed} "
+        f"failed, {found.lost} lost, {found.double} double, "
+        f"{found.pause_s:.1f} s without a successful write"
+    )
+    assert (found.failed, found.lost, found.double, found.wrong) == (0, 0, 0, 0), found
+    return found
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_under_load_no_request_fails_and_no_ticket_is_lost(
+    release: Release, figure: Say, name: str
+) -> None:
+    fault = FAULTS[name]
+    release.wait_well()
+    with loaded(release) as load:
+        fault.do(release, release.primary())
+        release.wait_well()
+        _judged(load, figure, fault.words)
+
+
+def test_the_label_follows_the_primary_within_a_second(release: Release, figure: Say) -> None:
+    release.wait_well()
+    before = release.primary()
+    release.namespace.run("delete", "pod", before, "--wait=true", timeout_s=90)
+    release.wait_well()
+    assert release.primary() != before
+    release.helm("test", "auth", "--filter", f"name={NAME}-test-primary", "--timeout", "3m")
+
+
+@pytest.mark.parametrize("part", ["nodes", "sentinels"])
+def test_scaled_up_and_down_under_load(release: Release, figure: Say, part: str) -> None:
+    release.wait_well()
+    with loaded(release) as load:
+        for count in (5, 3):
+            release.upgrade({part: {"replicas": count}})
+            release.wait_rolled()
+            release.wait_well(**{part: count})
+        _judged(load, figure, f"{part} 3 -> 5 -> 3 by helm upgrade")
+
+
+# All at once
+
+
+def test_the_last_ticket_is_there_after_everything_was_deleted_by_force(release: Release) -> None:
+    release.wait_well()
+    with release.reached() as port:
+        ticket = release.create(port)
+    release.namespace.run(
+        *("delete", "pods", "--selector", "app.kubernetes.io/instance=auth"),
+        *("--grace-period=0", "--force"),
+    )
+    release.wait_well()
+    with release.reached() as port:
+        assert release.redeem(port, ticket) == 200
+        assert release.redeem(port, ticket, "another-attempt") == 401
+
+
+def test_an_empty_volume_under_the_primarys_name_costs_nothing(release: Release) -> None:
+    release.wait_well()
+    primary = release.primary()
+    with release.reached() as port:
+        ticket = release.create(port)
+        release.namespace.run("delete", "pvc", f"data-{primary}", "--wait=false")
+        release.namespace.kill(primary)
+        release.wait_well()
+        assert release.redeem(port, ticket) == 200
+
+
+def test_rolled_back_it_is_what_it_was(release: Release) -> None:
+    release.upgrade({})
+    release.upgrade({"sessions": {"maxSessions": 5}})
+    release.helm("rollback", "auth", "--wait", "--timeout", f"{WELL_S:g}s")
+    release.wait_well()
+    shown = release.namespace.get("configmap", NAME)["data"]["guarita.yaml"]
+    assert "max_sessions: 100000" in shown
+
+
+def test_uninstalled_and_installed_again_the_tickets_are_there(release: Release) -> None:
+    release.upgrade({})
+    release.wait_well()
+    with release.reached() as port:
+        ticket = release.create(port)
+    key = release.api_key
+    release.helm("uninstall", "auth", "--wait", "--timeout", "3m")
+    release.upgrade({})
+    release.wait_well()
+    assert release.api_key == key
+    with release.reached() as port:
+        assert release.redeem(port, ticket) == 200
