@@ -131,3 +131,32 @@ class Rotation:
         if self.sentinel_key:
             asked += questions(self.sentinels, [(None, passwords[self.sentinel_key])])
         wait_until_taken(lambda: refusals(asked), TAKEN_WITHIN_S)
+
+
+@command.command("certificate")
+@click.argument("name")
+@click.argument("hosts", nargs=-1, required=True)
+@click.option("--authority", required=True, help="Secret of the authority; made where it is not.")
+@click.option("--renewal", default="", help="Another text makes another certificate.")
+@label_option
+def certificate(
+    name: str,
+    hosts: tuple[str, ...],
+    authority: str,
+    renewal: str,
+    labels: tuple[tuple[str, str], ...],
+) -> None:
+    """Make the Secret NAME with a certificate for HOSTS, and its authority.
+
+    It is made anew for other hosts, for another --renewal, and after half of its time.
+    """
+    from guarita.kubernetes.api import Api
+    from guarita.kubernetes.certificate import Wanted, ensure_certificate
+
+    wanted = Wanted(name, authority, hosts, renewal, dict(labels))
+    try:
+        made = ensure_certificate(Api(), wanted, time.time())
+    except TopologyError as exc:
+        click.echo(str(exc), err=True)
+        sys.exit(REFUSED)
+    click.echo(f"{name}: {'made a certificate' if made else 'the certificate is good'}")

@@ -1,4 +1,4 @@
-"""Passwords that change while a server runs: it takes what the files hold, and sends what is new.
+"""Passwords and certificates that change while a server runs: it takes what the files hold.
 
 For each password there may be another one beside it (`Password.accepted_passwords`), so that it can
 be changed without a moment in which somebody's is wrong: first all servers take the next one, then
@@ -7,8 +7,10 @@ all callers use it, then the previous one is taken away. Files are looked at onc
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 import structlog
 from redis.exceptions import RedisError
@@ -23,35 +25,46 @@ LOOK_S = 1.0
 _log = structlog.get_logger("guarita.node")
 
 Command = tuple[Argument, ...]
+Wanted = tuple[Command, str]
+"""What a server is to be told, again when the text beside it changes."""
 
 
-def data_commands(settings: Settings) -> Iterator[Command]:
-    """What tells a data node its passwords. Raises `ValueError` when a file is gone."""
+def data_commands(settings: Settings) -> Iterator[Wanted]:
+    """What tells a data node. Raises `ValueError` or `OSError` when a file is gone."""
+    tls = settings.node.tls
+    if tls.cert_file and tls.key_file and tls.ca_file:
+        files = {"cert": tls.cert_file, "key": tls.key_file, "ca-cert": tls.ca_file}
+        words = [word for name, path in files.items() for word in (f"tls-{name}-file", str(path))]
+        yield ("CONFIG", "SET", *words), _stamp(files.values())
     users = settings.node.users.by_role()
     for user in users.values():
-        yield ("ACL", "SETUSER", str(user.username), "resetpass", *digests(user))
+        yield ("ACL", "SETUSER", str(user.username), "resetpass", *digests(user)), ""
     if replica := users.get("replica"):
-        yield ("CONFIG", "SET", "masterauth", replica.current_password() or "")
+        yield ("CONFIG", "SET", "masterauth", replica.current_password() or ""), ""
 
 
-def sentinel_commands(settings: Settings) -> Iterator[Command]:
+def sentinel_commands(settings: Settings) -> Iterator[Wanted]:
     """The same for a Sentinel."""
     sentinel = settings.store.sentinel
     if sentinel.is_set:
         name = sentinel.username or "default"
-        yield ("ACL", "SETUSER", name, "resetpass", *digests(sentinel))
+        yield ("ACL", "SETUSER", name, "resetpass", *digests(sentinel)), ""
         password = sentinel.current_password() or ""
-        yield ("SENTINEL", "CONFIG", "SET", "sentinel-pass", password)
+        yield ("SENTINEL", "CONFIG", "SET", "sentinel-pass", password), ""
     user = settings.node.users.by_role().get("sentinel")
     at_nodes = (user or settings.store.data).current_password()
     if at_nodes:
-        yield ("SENTINEL", "SET", sentinel.primary_name, "auth-pass", at_nodes)
+        yield ("SENTINEL", "SET", sentinel.primary_name, "auth-pass", at_nodes), ""
+
+
+def _stamp(files: Iterable[Path]) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 class Passwords:
     """Of one server: those that it was started with, until the files hold others."""
 
-    def __init__(self, commands: Callable[[], Iterator[Command]]) -> None:
+    def __init__(self, commands: Callable[[], Iterator[Wanted]]) -> None:
         """`commands` reads the files; all that it yields can be said again."""
         self._commands = commands
         self._told = tuple(commands())
@@ -65,7 +78,7 @@ class Passwords:
         self._due_s = now_s + LOOK_S
         try:
             wanted = tuple(self._commands())
-            if new := tuple(each for each in wanted if each not in self._told):
+            if new := tuple(each[0] for each in wanted if each not in self._told):
                 tell(new)
                 metrics.ACTIONS.labels("passwords").inc()
                 _log.warning("passwords", reason="the files hold others", count=len(new))
