@@ -26,10 +26,16 @@ BESIDE: dict[str, dict[str, Any]] = {
     "sentinels.replicas": {"sentinels": {"quorum": 4}},
     "external": {"topology": "external", "external": {"nodes": ["r:1"], "topology": "sentinel"}},
     "external.sentinelPassword": {"external": {"existingSecret": "redis"}},
+    "external.tlsAuthority": {"external": {"existingSecret": "redis", "tls": True}},
+    "tls.existingSecret": {"tls": {"source": "secret", "existingSecret": "mine"}},
+    "tls.issuerName": {"tls": {"source": "certManager", "issuerName": "mine"}},
+    "tls.issuerKind": {"tls": {"source": "certManager", "issuerName": "mine"}},
+    "tls.issuerGroup": {"tls": {"source": "certManager", "issuerName": "mine"}},
 }
 # What is neither a flag nor a number nor a text that may be anything.
 CHANGED: dict[str, Any] = {
     "topology": "standalone",
+    "tls.source": "none",
     "durability": "fast",
     "fullnameOverride": "doors",
     "nodes.fsync": "everysec",
@@ -167,6 +173,9 @@ REFUSED = [
     ("topology", "external", "external.nodes: needed with topology: external"),
     ("topology", "memory", "/topology"),
     ("external.sentinelPassword", True, "external.existingSecret: needed"),
+    ("tls.source", "secret", "tls.existingSecret: needed"),
+    ("tls.source", "certManager", "tls.issuerName: needed"),
+    ("external.tlsAuthority", True, "external.tlsAuthority: needs external.tls"),
     ("region.peers", {"eu": {"url": "https://eu.example"}}, "region.name: needed"),
     ("tenants", [], "tenants: needed"),
     ("tenants", [{"name": "a", "origins": ["https://A.example/"]}], "/tenants/0/origins/0"),

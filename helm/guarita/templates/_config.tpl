@@ -2,15 +2,28 @@
 
 {{- define "guarita.sentinelStore" -}}
 {{- $sentinels := include "guarita.addresses" (dict "root" . "component" "sentinel" "port" 26379) | fromJsonArray -}}
-{{- dict
+{{- $store := dict
       "topology" "sentinel"
       "durability" .Values.durability
       "deadline_s" .Values.deadlineSeconds
       "sentinel" (dict
         "primary_name" (include "guarita.primaryName" .)
         "nodes" $sentinels
-        "password_file" "/run/guarita/sentinel-password")
-    | toJson -}}
+        "password_file" "/run/guarita/sentinel-password") -}}
+{{- include "guarita.withTls" (dict "root" $ "store" $store) -}}
+{{- end -}}
+
+{{/* The store, as JSON, with TLS where our servers speak it. */}}
+{{- define "guarita.withTls" -}}
+{{- $store := .store -}}
+{{- if include "guarita.hasTls" .root -}}
+{{- $tls := dict "tls" (dict "enabled" true "ca_file" "/run/guarita-tls/ca.crt") -}}
+{{- range list "data" "sentinel" -}}
+{{- $_ := set $store . (merge (get $store . | default dict) (deepCopy $tls)) -}}
+{{- end -}}
+{{- if ne .root.Values.topology "sentinel" -}}{{- $store = omit $store "sentinel" -}}{{- end -}}
+{{- end -}}
+{{- toJson $store -}}
 {{- end -}}
 
 {{- define "guarita.store" -}}
@@ -18,17 +31,18 @@
 {{- if eq .Values.topology "sentinel" -}}
 {{- $store := include "guarita.sentinelStore" . | fromJson -}}
 {{- $nodes := include "guarita.addresses" (dict "root" . "component" "node" "port" 6379) | fromJsonArray -}}
-{{- merge $store (dict
+{{- mergeOverwrite (dict
       "data_nodes" $nodes
       "data" (dict "username" "guarita-service" "password_file" "/run/guarita/service-password"))
+      $store
     | toJson -}}
 {{- else if eq .Values.topology "standalone" -}}
 {{- $host := include "guarita.host" (dict "root" . "name" (printf "%s-primary" (include "guarita.fullname" .))) -}}
-{{- merge $common (dict
+{{- $store := merge $common (dict
       "topology" "standalone"
       "standalone" (dict "host" $host "port" 6379)
-      "data" (dict "password_file" "/run/guarita/data-password"))
-    | toJson -}}
+      "data" (dict "password_file" "/run/guarita/data-password")) -}}
+{{- include "guarita.withTls" (dict "root" $ "store" $store) -}}
 {{- else -}}
 {{- include "guarita.externalStore" . -}}
 {{- end -}}
@@ -39,6 +53,9 @@
 {{- $data := dict "db" (int $given.db) -}}
 {{- if $given.username -}}{{- $_ := set $data "username" $given.username -}}{{- end -}}
 {{- if $given.existingSecret -}}{{- $_ := set $data "password_file" "/run/guarita-external/data-password" -}}{{- end -}}
+{{- $tls := dict "enabled" $given.tls -}}
+{{- if $given.tlsAuthority -}}{{- $_ := set $tls "ca_file" "/run/guarita-external/ca.crt" -}}{{- end -}}
+{{- if $given.tls -}}{{- $_ := set $data "tls" $tls -}}{{- end -}}
 {{- $store := dict "topology" $given.topology "durability" .Values.durability "deadline_s" .Values.deadlineSeconds "data" $data -}}
 {{- if eq $given.topology "standalone" -}}
 {{- $address := first $given.nodes -}}
@@ -48,6 +65,7 @@
 {{- $sentinel := dict "primary_name" $given.primaryName "nodes" $given.nodes -}}
 {{- if $given.sentinelUsername -}}{{- $_ := set $sentinel "username" $given.sentinelUsername -}}{{- end -}}
 {{- if $given.sentinelPassword -}}{{- $_ := set $sentinel "password_file" "/run/guarita-external/sentinel-password" -}}{{- end -}}
+{{- if $given.tls -}}{{- $_ := set $sentinel "tls" $tls -}}{{- end -}}
 {{- $_ := set $store "sentinel" $sentinel -}}
 {{- else -}}
 {{- $_ := set $store "cluster" (dict "nodes" $given.nodes) -}}
@@ -100,6 +118,9 @@
       "failover_timeout_ms" .Values.sentinels.failoverTimeoutMs
       "parallel_syncs" .Values.sentinels.parallelSyncs
       "users" $users -}}
+{{- if include "guarita.hasTls" . -}}
+{{- $_ := set $node "tls" (dict "cert_file" "/run/guarita-tls/tls.crt" "key_file" "/run/guarita-tls/tls.key" "ca_file" "/run/guarita-tls/ca.crt") -}}
+{{- end -}}
 {{- with .Values.nodes.fsync -}}{{- $_ := set $node "fsync" . -}}{{- end -}}
 {{- with .Values.sentinels.quorum -}}{{- $_ := set $node "quorum" . -}}{{- end -}}
 {{- $keys := pick (default dict .Values.config.sessions) "key_prefix" "stats_key" -}}
@@ -112,7 +133,16 @@
 {{- end -}}
 
 {{- define "guarita.serverConfig" -}}
+{{- if include "guarita.hasTls" . -}}
+port 0
+tls-port 6379
+tls-cert-file /run/guarita-tls/tls.crt
+tls-key-file /run/guarita-tls/tls.key
+tls-ca-cert-file /run/guarita-tls/ca.crt
+tls-auth-clients optional
+{{ else -}}
 port 6379
+{{ end -}}
 bind * -::*
 protected-mode no
 aclfile /run/guarita/standalone.acl

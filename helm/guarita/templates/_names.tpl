@@ -94,6 +94,27 @@ annotations:
 {{- toJson $keys -}}
 {{- end -}}
 
+{{/* Whether our servers speak TLS: "true" or nothing. */}}
+{{- define "guarita.hasTls" -}}
+{{- if and (ne .Values.tls.source "none") (ne .Values.topology "external") -}}true{{- end -}}
+{{- end -}}
+
+{{- define "guarita.tlsSecret" -}}
+{{- ternary .Values.tls.existingSecret (printf "%s-tls" (include "guarita.fullname" .)) (eq .Values.tls.source "secret") -}}
+{{- end -}}
+
+{{/* Every host that a server of ours is reached by, a JSON list. */}}
+{{- define "guarita.tlsHosts" -}}
+{{- $full := include "guarita.fullname" . -}}
+{{- $names := list (printf "%s-primary" $full) (printf "%s-replicas" $full) (printf "%s-sentinel" $full) -}}
+{{- $names = concat (include "guarita.pods" (dict "root" . "component" "node") | fromJsonArray) (include "guarita.pods" (dict "root" . "component" "sentinel") | fromJsonArray) $names -}}
+{{- $hosts := list "localhost" -}}
+{{- range $names -}}
+{{- $hosts = append $hosts (include "guarita.host" (dict "root" $ "name" .)) -}}
+{{- end -}}
+{{- toJson $hosts -}}
+{{- end -}}
+
 {{- define "guarita.anyAddress" -}}
 {{- ternary "[::]" "0.0.0.0" .Values.ipv6 -}}
 {{- end -}}

@@ -113,6 +113,20 @@ projected:
     {{- end }}
 {{- end -}}
 
+{{/* Of a pod that speaks TLS to our servers, or is one: (dict "root" $ "server" true) */}}
+{{- define "guarita.tlsVolume" -}}
+name: tls
+secret:
+  secretName: {{ include "guarita.tlsSecret" .root }}
+  defaultMode: 0440
+  items:
+    - {key: ca.crt, path: ca.crt}
+    {{- if .server }}
+    - {key: tls.crt, path: tls.crt}
+    - {key: tls.key, path: tls.key}
+    {{- end }}
+{{- end -}}
+
 {{/* Volume claim of a StatefulSet: (dict "root" $ "component" "node" "persistence" ...) */}}
 {{- define "guarita.claim" -}}
 metadata:

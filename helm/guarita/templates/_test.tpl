@@ -27,6 +27,9 @@ spec:
       volumeMounts:
         - {name: config, mountPath: /etc/guarita, readOnly: true}
         - {name: secrets, mountPath: /run/guarita, readOnly: true}
+        {{- if include "guarita.hasTls" $root }}
+        - {name: tls, mountPath: /run/guarita-tls, readOnly: true}
+        {{- end }}
         {{- if and (eq $root.Values.topology "external") $root.Values.external.existingSecret }}
         - {name: external, mountPath: /run/guarita-external, readOnly: true}
         {{- end }}
@@ -34,6 +37,9 @@ spec:
     - name: config
       configMap: {name: {{ include "guarita.fullname" $root }}}
     - {{- include "guarita.secretVolume" (dict "root" $root "keys" (include "guarita.serviceKeys" $root | fromJsonArray)) | nindent 6 }}
+    {{- if include "guarita.hasTls" $root }}
+    - {{- include "guarita.tlsVolume" (dict "root" $root "server" false) | nindent 6 }}
+    {{- end }}
     {{- if and (eq $root.Values.topology "external") $root.Values.external.existingSecret }}
     - name: external
       secret: {secretName: {{ $root.Values.external.existingSecret }}, defaultMode: 0440}

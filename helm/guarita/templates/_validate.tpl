@@ -26,6 +26,15 @@
 {{- if and .Values.external.sentinelPassword (not .Values.external.existingSecret) -}}
 {{- $problems = append $problems "external.existingSecret: needed since external.sentinelPassword is true: passwords do not stand in values" -}}
 {{- end -}}
+{{- if and (eq .Values.tls.source "secret") (not .Values.tls.existingSecret) -}}
+{{- $problems = append $problems "tls.existingSecret: needed with tls.source: secret" -}}
+{{- end -}}
+{{- if and (eq .Values.tls.source "certManager") (not .Values.tls.issuerName) -}}
+{{- $problems = append $problems "tls.issuerName: needed with tls.source: certManager" -}}
+{{- end -}}
+{{- if and .Values.external.tlsAuthority (not (and .Values.external.tls .Values.external.existingSecret)) -}}
+{{- $problems = append $problems "external.tlsAuthority: needs external.tls and external.existingSecret" -}}
+{{- end -}}
 {{- if and .Values.region.peers (not .Values.region.name) -}}
 {{- $problems = append $problems "region.name: needed since region.peers is set: name this region" -}}
 {{- end -}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from guarita.doctor.page import with_kinds
 from guarita.doctor.report import Report
 
 UNHEALTHY = 1
+PAUSE_S = 1.0
 WIDTH = 120
 
 
@@ -40,6 +42,14 @@ def _addresses(
     multiple=True,
     help="Where a node agent answers, once for each (else those of the section node).",
 )
+@click.option(
+    "--patience",
+    "patience_s",
+    metavar="SECONDS",
+    default=0.0,
+    type=click.FloatRange(0),
+    help="Ask again for so long while something is wrong.",
+)
 @click.option("--write-page", type=click.Path(path_type=Path, dir_okay=False), hidden=True)
 @click.pass_obj
 def command(
@@ -47,6 +57,7 @@ def command(
     *,
     as_json: bool,
     agents: tuple[Address, ...],
+    patience_s: float,
     write_page: Path | None,
 ) -> None:
     """Say what is wrong with the installation, most serious first, and what to do.
@@ -58,8 +69,14 @@ def command(
         write_page.write_text(with_kinds(write_page.read_text("utf-8")), "utf-8")
         return
     settings = invocation.settings()
-    seen = observe(settings.store, settings.sessions, agents=agents or settings.node.other_agents)
-    report = Report(seen, findings(seen))
+    end_s = time.monotonic() + patience_s
+    while True:
+        asked = agents or settings.node.other_agents
+        seen = observe(settings.store, settings.sessions, agents=asked)
+        report = Report(seen, findings(seen))
+        if report.healthy or time.monotonic() >= end_s:
+            break
+        time.sleep(PAUSE_S)
     if as_json:
         click.echo(json.dumps(report.as_json(), ensure_ascii=False, indent=2))
     else:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -68,6 +69,12 @@ label_option = click.option(
     help="User of the data nodes whose password is changed, once for each.",
 )
 @click.option("--sentinel-key", metavar="KEY", help="Password of the Sentinels, to be changed too.")
+@click.option(
+    "--ca",
+    "ca_file",
+    type=click.Path(path_type=Path),
+    help="The servers speak TLS, and their authority is in this file.",
+)
 @click.option("--node", "nodes", multiple=True, callback=_addresses, help="Each data node.")
 @click.option("--sentinel", "sentinels", multiple=True, callback=_addresses, help="Each Sentinel.")
 def secret(
@@ -115,6 +122,7 @@ class Rotation:
     sentinel_key: str | None
     nodes: tuple[Address, ...]
     sentinels: tuple[Address, ...]
+    ca_file: Path | None
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -130,7 +138,7 @@ class Rotation:
         asked = list(questions(self.nodes, users))
         if self.sentinel_key:
             asked += questions(self.sentinels, [(None, passwords[self.sentinel_key])])
-        wait_until_taken(lambda: refusals(asked), TAKEN_WITHIN_S)
+        wait_until_taken(lambda: refusals(asked, self.ca_file), TAKEN_WITHIN_S)
 
 
 @command.command("certificate")

@@ -95,8 +95,8 @@ class Api:
             context = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
         except OSError as exc:
             raise TopologyError(f"{self._account}/ca.crt: {exc.strerror}") from exc
-        # Authorities of clusters lack extensions that RFC 5280 asks for, and from Python 3.13 on that
-        # is an error: https://docs.python.org/3/library/ssl.html#ssl.create_default_context
+        # Authorities of clusters lack extensions of RFC 5280, and from Python 3.13 on that is an
+        # error: https://docs.python.org/3/library/ssl.html#ssl.create_default_context
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         return context
 

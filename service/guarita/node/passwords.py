@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import structlog
 from redis.exceptions import RedisError
@@ -35,7 +34,7 @@ def data_commands(settings: Settings) -> Iterator[Wanted]:
     if tls.cert_file and tls.key_file and tls.ca_file:
         files = {"cert": tls.cert_file, "key": tls.key_file, "ca-cert": tls.ca_file}
         words = [word for name, path in files.items() for word in (f"tls-{name}-file", str(path))]
-        yield ("CONFIG", "SET", *words), _stamp(files.values())
+        yield ("CONFIG", "SET", *words), certificate(settings)
     users = settings.node.users.by_role()
     for user in users.values():
         yield ("ACL", "SETUSER", str(user.username), "resetpass", *digests(user)), ""
@@ -57,8 +56,16 @@ def sentinel_commands(settings: Settings) -> Iterator[Wanted]:
         yield ("SENTINEL", "SET", sentinel.primary_name, "auth-pass", at_nodes), ""
 
 
-def _stamp(files: Iterable[Path]) -> str:
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+def certificate(settings: Settings) -> str:
+    """A digest of the files of TLS as they are now; empty where there are none.
+
+    Raises `OSError`.
+    """
+    tls = settings.node.tls
+    files = [each for each in (tls.cert_file, tls.key_file, tls.ca_file) if each]
+    return (
+        hashlib.sha256(b"".join(each.read_bytes() for each in files)).hexdigest() if files else ""
+    )
 
 
 class Passwords:

@@ -21,7 +21,7 @@ from guarita.node.child import Child, Restarts
 from guarita.node.conf import agent_user, write_file
 from guarita.node.directory import enter
 from guarita.node.endpoint import Answer, Endpoint, tls_of
-from guarita.node.passwords import Command, Passwords, sentinel_commands
+from guarita.node.passwords import Command, Passwords, certificate, sentinel_commands
 from guarita.node.peers import Agents
 from guarita.node.sentinel_conf import PERIODS_MS, Memory, remembered, sentinel_lines
 from guarita.node.sentinel_view import View, named_by_majority, sentinels_of
@@ -146,6 +146,7 @@ class SentinelAgent:
     def _serve_once(self, directory: Path) -> bool:
         """Until it ends or is to stop. Whether it ever answered."""
         passwords = Passwords(lambda: sentinel_commands(self._settings))
+        certified = certificate(self._settings)
         self._child.start([self._program.path, str(FILE), "--sentinel"], directory)
         pending: tuple[forget.Step, float] | None = None
         is_prepared = False
@@ -155,6 +156,8 @@ class SentinelAgent:
                 passwords.mind(self._tell)
             views = self._sentinels.look() if is_prepared else {}
             self._view = views.get(self._me)
+            if views and all(views.values()) and self._has_another(certified):
+                self._child.send(signal.SIGTERM)  # a Sentinel reads them at its start alone
             change = self._wanted(views)
             now_s = time.monotonic()
             if change is None:
@@ -175,6 +178,13 @@ class SentinelAgent:
         except (RedisError, OSError, ValueError):
             return False
         return True
+
+    def _has_another(self, certified: str) -> bool:
+        """Whether the files of TLS are others; not while they cannot be read."""
+        try:
+            return certificate(self._settings) != certified
+        except OSError:
+            return False
 
     def _tell(self, commands: Sequence[Command]) -> None:
         for each in commands:
