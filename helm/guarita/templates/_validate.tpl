@@ -43,6 +43,17 @@
 {{- $problems = append $problems "service.autoscaling.minReplicas: must not be more than maxReplicas" -}}
 {{- end -}}
 {{- end -}}
+{{- /* Only `helm upgrade` knows what runs; `helm template` finds nothing here. */}}
+{{- $running := lookup "v1" "ConfigMap" .Release.Namespace (printf "%s-node" $full) -}}
+{{- if and $running.data (ne .Values.topology "external") -}}
+{{- $text := join "" (values $running.data) -}}
+{{- if ne (contains "/run/guarita-tls" $text) (not (empty (include "guarita.hasTls" .))) -}}
+{{- $problems = append $problems "tls.source: TLS cannot be switched on or off while the servers run, since those with and without it do not reach each other: helm uninstall first, which keeps the data, and install again" -}}
+{{- end -}}
+{{- if ne (hasKey $running.data "server.conf") (eq .Values.topology "standalone") -}}
+{{- $problems = append $problems "topology: cannot be changed while the servers run: helm uninstall first, and install under another name" -}}
+{{- end -}}
+{{- end -}}
 {{- if $problems -}}
 {{- fail (printf "\n\n%s\n" (join "\n" $problems)) -}}
 {{- end -}}

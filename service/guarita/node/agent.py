@@ -319,7 +319,7 @@ class Agent:
 
     def _pod_label(self, pod: str) -> PodLabel:
         others = sorted(host.partition(".")[0] for host, _ in self._peers)
-        return PodLabel(Api(timeout_s=2.0), pod, tuple(others), self._status.role)
+        return PodLabel(Api(timeout_s=2.0), pod, tuple(others), self._status.confirmed_role)
 
     # Ways to servers
 

@@ -82,6 +82,12 @@ class Status:
         )
         return Role.PRIMARY if leads else Role.REPLICA
 
+    def confirmed_role(self) -> Role | None:
+        """The same, and None also for a primary that no majority names just now: another one may be
+        primary for the others."""
+        role = self.role()
+        return None if role is Role.PRIMARY and self._words().named is None else role
+
     def _role(self) -> Answer:
         """200 on the primary only: for load balancers."""
         role, own = self.role(), self._own()
