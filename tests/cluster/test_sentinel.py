@@ -223,7 +223,11 @@ def test_uninstalled_and_installed_again_the_tickets_are_there(release: Release)
     with release.reached() as port:
         ticket = release.create(port)
     key = release.api_key
-    release.helm("uninstall", "auth", "--wait", "--timeout", "3m")
+    release.helm("uninstall", "auth")
+    release.namespace.run(
+        *("wait", "pods", "--for=delete", "--timeout=120s"),
+        *("--selector", "app.kubernetes.io/instance=auth"),
+    )
     release.upgrade({})
     release.wait_well()
     assert release.api_key == key

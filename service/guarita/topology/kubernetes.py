@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,9 +53,9 @@ class Namespace:
                 f"kubectl {arguments[0]} did not end within {timeout_s:g} s"
             ) from None
 
-    def get(self, *arguments: str) -> Any:
-        """Objects, parsed."""
-        return json.loads(self.run("get", *arguments, "--output", "json"))
+    def get(self, *arguments: str, raw: bool = False) -> Any:
+        """Objects, parsed; `raw`: a path of the API server."""
+        return json.loads(self.run("get", *arguments, *([] if raw else ["--output", "json"])))
 
     def signal_server(self, pod: str, number: int) -> None:
         """To the server of a data node or Sentinel, not to its agent."""
@@ -77,19 +78,11 @@ class Namespace:
     @contextmanager
     def forwarded(self, target: str, port: int) -> Iterator[int]:
         """A port of 127.0.0.1 that leads to `pod/NAME` or `service/NAME`, as long as it lasts."""
-        process = subprocess.Popen(  # noqa: S603
-            ["kubectl", "--namespace", self.name, "port-forward", target, f":{port}"],  # noqa: S607
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        forward = Forward(self, target, port)
         try:
-            yield _forwarded_port(process, target)
+            yield forward.port
         finally:
-            process.kill()
-            process.wait()
-            if process.stdout:
-                process.stdout.close()
+            forward.close()
 
     @contextmanager
     def relayed(self, name: str, image: str, labels: dict[str, str], to: str) -> Iterator[int]:
@@ -105,6 +98,66 @@ class Namespace:
                 yield port
         finally:
             self.run("delete", "pod", name, "--grace-period=0", "--force", "--ignore-not-found")
+
+
+class Forward:
+    """`kubectl port-forward`, while it lasts: it ends with its pod."""
+
+    def __init__(self, namespace: Namespace, target: str, port: int) -> None:
+        self._process = subprocess.Popen(  # noqa: S603
+            ["kubectl", "--namespace", namespace.name, "port-forward", target, f":{port}"],  # noqa: S607
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            self.port = _forwarded_port(self._process, target)
+        except TopologyError:
+            self.close()
+            raise
+
+    @property
+    def lasts(self) -> bool:
+        return self._process.poll() is None
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
+
+
+class Forwards:
+    """To pods by name, made when they are first asked for, and anew when a pod was replaced."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._namespace = namespace
+        self._forwards: dict[str, Forward] = {}
+        self._tried_s: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def port(self, pod: str, port: int) -> int:
+        """Raises `TopologyError` where there is no such pod; it is not tried again for a second."""
+        with self._lock:
+            forward = self._forwards.get(pod)
+            if forward is not None and forward.lasts:
+                return forward.port
+            now_s = time.monotonic()
+            if now_s - self._tried_s.get(pod, float("-inf")) < 1.0:
+                raise TopologyError(f"pod {pod} is not reached")
+            self._tried_s[pod] = now_s
+        made = Forward(self._namespace, f"pod/{pod}", port)
+        with self._lock:
+            old, self._forwards[pod] = self._forwards.get(pod), made
+        if old is not None:
+            old.close()
+        return made.port
+
+    def close(self) -> None:
+        with self._lock:
+            for each in self._forwards.values():
+                each.close()
+            self._forwards.clear()
 
 
 def pod_is_ready(pod: Any) -> bool:

@@ -18,7 +18,7 @@ from rich.table import Table
 from guarita.cli import Invocation
 from guarita.cli.drill.apart import apart_option, go_apart
 from guarita.cli.drill.compare import compare
-from guarita.cli.drill.series import NOT_RUN, Series, out_of, seed_of
+from guarita.cli.drill.series import NOT_RUN, Series, lacking_on, out_of, seed_of
 from guarita.config import SessionSettings
 from guarita.drill import report as reports
 from guarita.drill.own import read_own
@@ -70,8 +70,8 @@ _target = click.option(
     "--target",
     default="local",
     show_default=True,
-    type=click.Choice(["local", "compose"]),
-    help="What to break: processes of this machine, or containers.",
+    type=click.Choice(["local", "compose", "kubernetes"]),
+    help="What to break: processes of this machine, containers, or the chart's pods that run.",
 )
 
 
@@ -98,10 +98,7 @@ def _as_there(scenario: Scenario, target: str) -> Scenario:
     """With why it cannot be played on this target."""
     if target == "local":
         return scenario
-    # Late: whoever drills processes of this machine needs nothing of it.
-    from guarita.drill.targets import compose
-
-    return replace(scenario, not_here=compose.lacking(scenario))
+    return replace(scenario, not_here=lacking_on(target, scenario))
 
 
 def _as_json(scenario: Scenario) -> dict[str, Any]:
@@ -127,6 +124,9 @@ def _as_json(scenario: Scenario) -> dict[str, Any]:
 @click.option("--file", "own", type=click.Path(path_type=Path), help="Your own, from YAML.")
 @_target
 @click.option("--image", default=IMAGE, show_default=True, help="What the containers run.")
+@click.option(
+    "--namespace", default="default", show_default=True, help="Where the chart's installation runs."
+)
 @click.option("--seed", type=int, help="Of all that is left to chance (default: by chance).")
 @click.option(
     "--rate", default=200.0, show_default=True, type=click.FloatRange(10), help="Requests a second."
@@ -158,7 +158,11 @@ def _as_json(scenario: Scenario) -> dict[str, Any]:
 )
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each drill.")
 @click.option("--url", help="Of an installation that runs already, instead of one of its own.")
-@click.option("--yes-break-it", "name", help="That --url may be broken: its HOST[:PORT] once more.")
+@click.option(
+    "--yes-break-it",
+    "name",
+    help="That --url may be broken, or --namespace: its HOST[:PORT], or NAME, once more.",
+)
 @click.option(
     "--api-key-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -175,6 +179,7 @@ def run(
     own: Path | None,
     target: str,
     image: str,
+    namespace: str,
     url: str | None,
     name: str | None,
     api_key_file: Path | None,
@@ -190,10 +195,11 @@ def run(
     chosen = [*_found(words), *(_own(own) if not scenarios or everything else ())]
     if not chosen:
         raise click.UsageError("name a scenario, or --short, --all or --file; see `drill list`")
+    make_target: MakeTarget
     if url:
         place = _to_break(url, name)
         key = api_key_file.read_text().strip() if api_key_file else ""
-        make_target: MakeTarget = partial(_running, place, key, invocation.settings().sessions)
+        make_target = partial(_running, place, key, invocation.settings().sessions)
         without_network, target = None, place.name
     elif target == "compose":
         # Late: whoever drills processes of this machine needs nothing of it.
@@ -201,6 +207,15 @@ def run(
 
         without_network = None
         make_target = partial(ComposeTarget.of, image=image)
+    elif target == "kubernetes":
+        from guarita.drill.targets.kubernetes import KubernetesTarget
+
+        _check_named(namespace, name, f"what runs in the namespace {namespace}")
+        without_network = None
+
+        def make_target(_directory: Path, shape: Shape) -> Target:
+            return KubernetesTarget(namespace, shape)
+
     else:
         without_network = go_apart(apart=apart)
         make_target = partial(LocalTarget, without_network=without_network)
@@ -223,12 +238,16 @@ def _to_break(url: str, name: str | None) -> Place:
         place = place_of(url)
     except ValueError as exc:
         raise click.UsageError(str(exc)) from exc
-    if name != place.name:
-        raise click.UsageError(
-            f"this drill did not start {place.name}: it loads and breaks it only with "
-            f"--yes-break-it {place.name}"
-        )
+    _check_named(place.name, name, place.name)
     return place
+
+
+def _check_named(name: str, named: str | None, words: str) -> None:
+    if named != name:
+        raise click.UsageError(
+            f"this drill did not start {words}: it loads and breaks it only with "
+            f"--yes-break-it {name}"
+        )
 
 
 def _running(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -24,10 +25,19 @@ from guarita.drill.scenarios import Scenario, in_turns, why_not_in_turns
 from guarita.errors import TopologyError
 
 NOT_RUN = 3
+ELSEWHERE = ("compose", "kubernetes")  # targets that do not run as processes of this machine
 EACH_S = 45.0
 FAULT_S = 10.0
 TELL_S = 60.0  # how often one that is not at a terminal hears how far it is
 _ROW = "{:<9} {:>2}  {:<8} {:>8} {:>5} {:>6} {:>6} {:>8}  {}"
+
+
+def lacking_on(target: str, scenario: Scenario) -> str | None:
+    """Why it cannot be played on a target that is elsewhere, in words; None where it can."""
+    # Late: whoever drills processes of this machine needs nothing of it.
+    module = importlib.import_module(f"guarita.drill.targets.{target}")
+    reason: str | None = module.lacking(scenario)
+    return reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +112,8 @@ class Series:
             return reason
         if self.faults and (reason := why_not_in_turns(scenario)):
             return reason
-        if self.target == "compose":
-            from guarita.drill.targets import compose
-
-            return compose.lacking(scenario)
+        if self.target in ELSEWHERE:
+            return lacking_on(self.target, scenario)
         return lacking(scenario, self.without_network)
 
     def _write_summary(self, results: Sequence[Result]) -> None:

@@ -1,0 +1,108 @@
+"""The target `kubernetes`: what is played on it, and what it finds in a namespace."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from guarita.cli import cli
+from guarita.drill.scenarios import SCENARIOS
+from guarita.drill.targets.base import Shape
+from guarita.drill.targets.kubernetes import KubernetesTarget, lacking
+from guarita.errors import TopologyError
+
+STORE = {
+    "topology": "sentinel",
+    "durability": "strict",
+    "data_nodes": [f"a-node-{n}.ns.svc.cluster.local:6379" for n in range(3)],
+    "sentinel": {
+        "primary_name": "a-ns",
+        "nodes": [f"a-sentinel-{n}.ns.svc.cluster.local:26379" for n in range(3)],
+    },
+}
+SESSIONS = {"ticket_ttl_s": 900, "session_ttl_s": 600, "replay_window_s": 60}
+
+
+def test_what_can_be_done_to_pods_is_played_and_nothing_else() -> None:
+    played = {each.id for each in SCENARIOS.values() if lacking(each) is None}
+    assert {"D1", "D2", "D3"} <= played
+    for not_played in ("D5a", "D17", "D26", "N1"):
+        assert not_played not in played
+
+
+@pytest.fixture
+def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A kubectl that answers from what this holds, by the words behind `get`."""
+    program = tmp_path / "kubectl"
+    answers = tmp_path / "answers.json"
+    program.write_text(
+        "#!/usr/bin/env python3\n"
+        "import json, sys\n"
+        f"answers = json.load(open({str(answers)!r}))\n"
+        "words = sys.argv[sys.argv.index('get') + 1:]\n"
+        "for key, value in answers.items():\n"
+        "    if key.split() == words[:len(key.split())]:\n"
+        "        print(json.dumps(value)); sys.exit()\n"
+        "print('the server does not know it', file=sys.stderr); sys.exit(1)\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    volumes = [{"name": "secrets", "projected": {"sources": [{"secret": {"name": "a-secrets"}}]}}]
+    spec = {"containers": [{"image": "guarita:1"}], "volumes": volumes}
+    deployment = {
+        "metadata": {"name": "a"},
+        "spec": {"selector": {"matchLabels": {"app": "a"}}, "template": {"spec": spec}},
+    }
+    key = base64.b64encode(b"the key").decode()
+    config = {"store": STORE, "sessions": SESSIONS}
+
+    class Answers(dict[str, Any]):
+        def write(self) -> None:
+            answers.write_text(json.dumps(self))
+
+    found = Answers(
+        {
+            "deployments": {"items": [deployment]},
+            "configmap a": {"data": {"guarita.yaml": yaml.safe_dump(config)}},
+            "secret a-secrets": {"data": {"api-key-acme": key}},
+            "service a": {"spec": {"ports": [{"port": 80}]}},
+        }
+    )
+    found.write()
+    return found
+
+
+def test_it_finds_the_installation_by_what_is_in_the_namespace(kubectl: dict[str, Any]) -> None:
+    target = KubernetesTarget("ns", Shape())
+    assert target.nodes == ("a-node-0", "a-node-1", "a-node-2")
+    assert target.sentinels == ("a-sentinel-0", "a-sentinel-1", "a-sentinel-2")
+    assert target.address("a-node-1") == ("a-node-1.ns.svc.cluster.local", 6379)
+    assert target.api_key == "the key"
+    assert (target.terms.ticket_ttl_s, target.terms.replay_window_s) == (900, 60)
+
+
+def test_what_cannot_be_drilled_is_said_before_anything_is_done(kubectl: Any) -> None:
+    with pytest.raises(TopologyError, match="has durability strict: add --durability strict"):
+        KubernetesTarget("ns", Shape()).start()
+    kubectl["deployments"] = {"items": []}
+    kubectl.write()
+    with pytest.raises(TopologyError, match="there are 0 installations in namespace ns, not one"):
+        KubernetesTarget("ns", Shape())
+
+
+def test_a_cluster_that_does_not_answer_is_one_sentence(kubectl: Any, tmp_path: Path) -> None:
+    kubectl.clear()
+    kubectl.write()
+    out = str(tmp_path / "out")
+    ended = CliRunner().invoke(
+        cli, ["drill", "run", "D1", "--target", "kubernetes", "--namespace", "x", "--out", out]
+    )
+    assert ended.exit_code == 3
+    assert "the server does not know it" in ended.output
