@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -24,7 +24,7 @@ def new_release(cluster: None) -> Iterator[Callable[[str], Release]]:
     made: list[Release] = []
 
     def new(base: str) -> Release:
-        release = Release(f"guarita-{base}-{os.getpid()}", base)
+        release = Release(f"guarita-{base}-{secrets.token_hex(3)}", base)
         made.append(release)
         release.create_namespace()
         return release

@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from guarita.topology.kubernetes import Namespace, pod_is_ready
 
 CHART = Path(__file__).parents[2] / "helm/guarita"
 IMAGE = f"guarita:{yaml.safe_load((CHART / 'Chart.yaml').read_text())['appVersion']}"
+BASES = sorted(path.name.removesuffix("-values.yaml") for path in (CHART / "ci").glob("*.yaml"))
 WELL_S = 180.0
 NAME = "auth-guarita"
 
@@ -95,8 +97,11 @@ class Release:
 
     @property
     def api_key(self) -> str:
+        return self.secret()["api-key-default"]
+
+    def secret(self) -> dict[str, str]:
         data = self.namespace.get("secret", f"{NAME}-secrets")["data"]
-        return base64.b64decode(data["api-key-default"]).decode()
+        return {key: base64.b64decode(text).decode() for key, text in data.items()}
 
     def pods(self, part: str) -> dict[str, Any]:
         """By name."""
@@ -170,6 +175,13 @@ class Release:
         return call(port, "/auth/redeem", {"session_id": ticket, "attempt": attempt})[0]
 
 
+def helm(*arguments: str) -> str:
+    """What it printed. Raises `AssertionError` with what it said."""
+    ended = subprocess.run(["helm", *arguments], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
 def call(port: int, path: str, body: Any, key: str | None = None) -> tuple[int, Any]:
     headers = {"Content-Type": "application/json"}
     if key:
@@ -179,6 +191,12 @@ def call(port: int, path: str, body: Any, key: str | None = None) -> tuple[int, 
         connection.request("POST", path, json.dumps(body), headers)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
+
+
+def addresses_in(text: str) -> list[tuple[str, int]]:
+    """Every host and port of the cluster that a text names."""
+    found = re.findall(r"([a-z0-9.-]+\.svc\.cluster\.local):(\d+)", text)
+    return [(host, int(port)) for host, port in found]
 
 
 def since(began_s: float) -> float:

@@ -12,7 +12,7 @@ import pytest
 
 from ..agents.counting import Figures, figures_of
 from ..agents.load import Load
-from .running import NAME, WELL_S, Release, since
+from .running import NAME, WELL_S, Release, addresses_in, since
 
 pytestmark = pytest.mark.kubernetes
 
@@ -69,6 +69,20 @@ def test_upgrading_to_the_same_changes_nothing(release: Release) -> None:
 def test_helm_test_finds_it_well(release: Release) -> None:
     release.wait_well()
     release.helm("test", "auth", "--timeout", "5m")
+
+
+_CONNECT = "import socket,sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 5)"
+
+
+def test_every_address_in_the_notes_is_answered_at(release: Release) -> None:
+    release.wait_well()
+    notes = release.helm("get", "notes", "auth")
+    found = addresses_in(notes)
+    assert len(found) == 2
+    for host, port in found:
+        release.namespace.run(
+            *("exec", f"deployment/{NAME}", "--", "python3", "-c", _CONNECT, host, str(port))
+        )
 
 
 # Under load
@@ -178,6 +192,22 @@ def test_scaled_up_and_down_under_load(release: Release, figure: Say, part: str)
             release.wait_rolled()
             release.wait_well(**{part: count})
         _judged(load, figure, f"{part} 3 -> 5 -> 3 by helm upgrade")
+
+
+def test_passwords_change_under_load(release: Release, figure: Say) -> None:
+    release.wait_well()
+    before = release.secret()
+    with loaded(release) as load:
+        release.upgrade({"secrets": {"rotation": f"{time.time():.0f}"}})
+        _judged(load, figure, "all passwords changed by helm upgrade")
+    after = release.secret()
+    for key in ("service-password", "agent-password", "sentinel-password"):
+        assert after[key] != before[key]
+        assert after[f"{key}-previous"] == before[key]
+    release.wait_well()
+    # What starts from now on has the new ones, and nothing else to go by.
+    _restart_all(release, release.primary())
+    release.wait_well()
 
 
 # All at once
