@@ -40,7 +40,6 @@ from guarita.topology.kubernetes import Forwards, Namespace, pod_is_ready
 
 READY_S = 120.0
 SAMPLE_S = 0.5
-DOWN_AFTER_S = 1.0  # what the bounds of the scenarios are made for
 PLAYED: tuple[type[Fault], ...] = (
     Kill,
     KillSeveral,
@@ -60,7 +59,11 @@ def lacking(scenario: Scenario) -> str | None:
     if scenario.control or scenario.shape != Shape():
         return "an installation in a cluster is taken as it is"
     strange = [each.name for each in scenario.faults if not isinstance(each, PLAYED)]
-    return f"{', '.join(strange)} cannot be done in a cluster" if strange else None
+    if strange:
+        return f"{', '.join(strange)} cannot be done in a cluster"
+    if any(isinstance(each, Kill) and each.for_s is None for each in scenario.faults):
+        return "a pod that is gone is made anew at once"
+    return None
 
 
 @dataclass(frozen=True, slots=True)
