@@ -37,7 +37,7 @@ def test_no_object_is_there_twice_and_all_are_in_the_namespace(base: str) -> Non
 def _settings(config: Any, tmp_path: Path, **variables: str) -> Settings:
     """As a pod reads them, with the secrets that it gets."""
     text = yaml.safe_dump(config)
-    for place in ("/run/guarita-external", "/run/guarita"):
+    for place in ("/run/guarita-external", "/run/guarita-tls", "/run/guarita"):
         text = text.replace(f"{place}/", f"{tmp_path}/")
     for key in _files_in(yaml.safe_load(text)):
         Path(key).write_text(f"{Path(key).name}-{'x' * 32}\n")
@@ -63,8 +63,9 @@ def test_the_service_takes_the_configuration_that_it_gets(base: str, tmp_path: P
     assert settings.server.bind == "0.0.0.0:8000"
 
 
-def test_agents_take_the_configuration_that_they_get(tmp_path: Path) -> None:
-    config = render().config("auth-guarita-node")
+@pytest.mark.parametrize("tls", ["none", "job"])
+def test_agents_take_the_configuration_that_they_get(tls: str, tmp_path: Path) -> None:
+    config = render({"tls": {"source": tls}}).config("auth-guarita-node")
     node = f"auth-guarita-node-1.{DOMAIN}:6379"
     check_data_node(_settings(config, tmp_path, GUARITA_NODE__ANNOUNCE=node))
     sentinel = f"auth-guarita-sentinel-1.{DOMAIN}:26379"
@@ -227,6 +228,29 @@ def test_a_changed_setting_restarts_the_pods_that_read_it() -> None:
     assert [a == b for a, b in zip(before, after, strict=True)] == [False, True, True]
     after = checksums(sentinels={"downAfterMs": 1500})
     assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, False]
+
+
+def test_each_source_of_a_certificate_leads_to_its_secret() -> None:
+    def tls(**values: str) -> tuple[Rendered, set[str]]:
+        rendered = render({"tls": values})
+        specs = (spec for name, spec in rendered.pod_specs().items() if not name.startswith("Job/"))
+        volumes = [volume for spec in specs for volume in spec["volumes"]]
+        return rendered, {each["secret"]["secretName"] for each in volumes if each["name"] == "tls"}
+
+    assert tls(source="none")[1] == set()
+    assert tls(source="secret", existingSecret="mine")[1] == {"mine"}
+    rendered, names = tls(source="certManager", issuerName="issuer")
+    assert names == {"auth-guarita-tls"}
+    certificate = rendered.one("Certificate", "auth-guarita-tls")["spec"]
+    assert certificate["issuerRef"]["name"] == "issuer"
+    hosts = set(certificate["dnsNames"])
+    assert {
+        f"auth-guarita-{name}.{DOMAIN}" for name in ("node-2", "sentinel-0", "primary")
+    } <= hosts
+    rendered, names = tls(source="job")
+    assert names == {"auth-guarita-tls"}
+    (job,) = (spec for name, spec in rendered.pod_specs().items() if name.startswith("Job/"))
+    assert hosts <= set(job["containers"][1]["args"])
 
 
 def test_volumes_stay_when_the_release_goes() -> None:

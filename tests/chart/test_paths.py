@@ -15,6 +15,7 @@ PARTS = ("service", "node", "sentinel", "test", "secrets", "stranger")
 PORTS = {"service": (8000,), "node": (6379, 8300), "sentinel": (26379, 8300)}
 NEEDED = {
     ("service", "node", 6379),
+    ("service", "node", 8300),  # doctor asks the agents
     ("service", "sentinel", 26379),
     ("node", "node", 6379),
     ("node", "node", 8300),

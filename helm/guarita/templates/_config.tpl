@@ -98,6 +98,11 @@
       "sessions" (include "guarita.sessions" . | fromJson)
       "security" (dict "secret_file" "/run/guarita/secret" "tenants" $tenants)
       "logs" (dict "level" .Values.logs.level "format" "json") -}}
+{{- /* For doctor, which asks the agents too. */}}
+{{- if eq .Values.topology "sentinel" -}}
+{{- $peers := include "guarita.addresses" (dict "root" . "component" "node" "port" 6379) | fromJsonArray -}}
+{{- $_ := set $config "node" (dict "peers" $peers "http" (printf "%s:8300" (include "guarita.anyAddress" .))) -}}
+{{- end -}}
 {{- if .Values.region.name -}}{{- $_ := set $config "region" .Values.region -}}{{- end -}}
 {{- mergeOverwrite $config (deepCopy .Values.config) | toYaml -}}
 {{- end -}}
