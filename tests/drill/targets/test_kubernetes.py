@@ -100,9 +100,21 @@ def test_what_cannot_be_drilled_is_said_before_anything_is_done(kubectl: Any) ->
 def test_a_cluster_that_does_not_answer_is_one_sentence(kubectl: Any, tmp_path: Path) -> None:
     kubectl.clear()
     kubectl.write()
-    out = str(tmp_path / "out")
-    ended = CliRunner().invoke(
-        cli, ["drill", "run", "D1", "--target", "kubernetes", "--namespace", "x", "--out", out]
-    )
+    ended = run_in_x("--yes-break-it", "x", "--out", tmp_path / "out")
     assert ended.exit_code == 3
     assert "the server does not know it" in ended.output
+
+
+@pytest.mark.parametrize("words", [(), ("--yes-break-it", "y")])
+def test_what_runs_in_a_namespace_is_left_alone_unless_it_is_named_twice(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    ended = run_in_x(*words, "--out", tmp_path / "out")
+    assert ended.exit_code == 2
+    assert "--yes-break-it x" in ended.output
+    assert not (tmp_path / "out").exists()
+
+
+def run_in_x(*words: str | Path) -> Any:
+    target = ["--target", "kubernetes", "--namespace", "x"]
+    return CliRunner().invoke(cli, ["drill", "run", "D1", *target, *map(str, words)])
