@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,9 +23,9 @@ from guarita.node.child import Child, Restarts
 from guarita.node.conf import agent_user, data_lines, write_file
 from guarita.node.directory import enter
 from guarita.node.duty import Duty, Since
-from guarita.node.endpoint import Endpoint, tls_of
+from guarita.node.endpoint import Endpoint, renew, tls_of
 from guarita.node.own import INTERVAL_S, Observer, Own, look
-from guarita.node.passwords import Passwords, data_commands
+from guarita.node.passwords import Command, Passwords, data_commands
 from guarita.node.peers import Agents, State
 from guarita.node.pod import PodLabel
 from guarita.node.server import Server
@@ -99,7 +100,8 @@ class Agent:
             self._wake.set,
         )
         self._status = Status(self._me, self._child, self._watch.now, self._look)
-        self._endpoint = Endpoint(node.http, self._status.routes(), tls_of(node))
+        self._tls = tls_of(node)
+        self._endpoint = Endpoint(node.http, self._status.routes(), self._tls)
         self._label = self._pod_label(node.pod) if node.pod else None
 
     def ask_to_stop(self) -> None:
@@ -239,7 +241,7 @@ class Agent:
                     _log.warning("the server does not do as told", reason=str(exc))
                 except Exception:  # noqa: BLE001 - without its agent the node would be worse off
                     _log.exception("a look at the server failed")
-                passwords.mind(self._server.tell)
+                passwords.mind(self._tell)
             self._pause()
 
     def _goes_on(self) -> bool:
@@ -316,6 +318,11 @@ class Agent:
                 _log.info("leaves", reason=reason)
                 return
             self._pause()
+
+    def _tell(self, commands: Sequence[Command]) -> None:
+        """What has changed in files."""
+        self._server.tell(commands)
+        renew(self._tls, self._settings.node)
 
     def _pod_label(self, pod: str) -> PodLabel:
         others = sorted(host.partition(".")[0] for host, _ in self._peers)

@@ -40,6 +40,13 @@ class Answer:
 Routes = Mapping[str, Callable[[], Answer]]
 
 
+def renew(context: ssl.SSLContext | None, node: NodeSettings) -> None:
+    """Show the certificate that the files hold now, to who connects from now on."""
+    tls = node.tls
+    if context is not None and tls.cert_file and tls.key_file:
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+
+
 def tls_of(node: NodeSettings) -> ssl.SSLContext | None:
     """As whom the endpoint answers, or None for plain HTTP. Raises `TopologyError`."""
     tls = node.tls

@@ -20,7 +20,7 @@ from guarita.node import first, forget, metrics
 from guarita.node.child import Child, Restarts
 from guarita.node.conf import agent_user, write_file
 from guarita.node.directory import enter
-from guarita.node.endpoint import Answer, Endpoint, tls_of
+from guarita.node.endpoint import Answer, Endpoint, renew, tls_of
 from guarita.node.passwords import Command, Passwords, certificate, sentinel_commands
 from guarita.node.peers import Agents
 from guarita.node.sentinel_conf import PERIODS_MS, Memory, remembered, sentinel_lines
@@ -65,10 +65,11 @@ class SentinelAgent:
         self._sentinels = sentinels_of(settings)
         self._view: View | None = None
         self._nodes: Credentials = agent_user(settings)
+        self._tls = tls_of(node)
         self._endpoint = Endpoint(
             node.http,
             {"/livez": self._live, "/readyz": self._ready, "/metrics": metrics.exposition},
-            tls_of(node),
+            self._tls,
         )
 
     def ask_to_stop(self) -> None:
@@ -147,6 +148,7 @@ class SentinelAgent:
         """Until it ends or is to stop. Whether it ever answered."""
         passwords = Passwords(lambda: sentinel_commands(self._settings))
         certified = certificate(self._settings)
+        renew(self._tls, self._settings.node)
         self._child.start([self._program.path, str(FILE), "--sentinel"], directory)
         pending: tuple[forget.Step, float] | None = None
         is_prepared = False

@@ -135,6 +135,8 @@ class KubernetesTarget:
                 return "links are not cut in a cluster"
             case Power.FILES:
                 return "the files of its pods are out of reach"
+            case Power.LOSE | Power.PASSWORDS:
+                return "that is not done in a cluster"
         return None
 
     @property
