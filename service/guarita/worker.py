@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
@@ -13,7 +14,7 @@ from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
 from guarita.http1 import Limits, Refusal, Server, base_environ, unaccepted
-from guarita.server import count_with_plain_locks
+from guarita.server import BACKLOG, count_with_plain_locks
 
 CROWD = 128  # connections that wait to be accepted
 ACCEPTED_OF_A_CROWD = 64  # at a time
@@ -32,6 +33,20 @@ class Acceptor(StreamServer):  # type: ignore[misc]
     def do_handle(self, *args: Any) -> None:
         self.max_accept = ACCEPTED_OF_A_CROWD if unaccepted(self.socket) > CROWD else 1
         super().do_handle(*args)
+
+    def close(self) -> None:
+        """Take in whom the kernel has let in already: when the last one closes, it resets them.
+
+        At most a full queue of them, so that it comes to an end. The queue is not made shorter
+        first: it is that of all workers, and one that starts anew closes as well.
+        """
+        if not self.closed:
+            with suppress(OSError):  # somebody has gone by himself
+                for _ in range(BACKLOG):
+                    if self.full() or (accepted := self.do_read()) is None:
+                        break
+                    super().do_handle(*accepted)
+        super().close()
 
 
 class Worker(GeventWorker):  # type: ignore[misc]
