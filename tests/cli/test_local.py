@@ -103,6 +103,7 @@ class Run:
         self.store = store
         self.desk = desk
         self.output = desk.directory / "run.out"
+        options.setdefault("preexec_fn", hear_hangups)
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
                 [*GUARITA, "local", "run", *desk.options(store)],
@@ -129,6 +130,11 @@ class Run:
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
         self.process.wait(timeout=60)
+
+
+def hear_hangups() -> None:
+    """As a terminal starts it: what started the tests may have been told to survive one."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def ignore_interrupts() -> None:

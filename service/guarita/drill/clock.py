@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import time
 
+STEP_S = 0.2
+
+
+def rest(seconds: float) -> None:
+    """Sleep, in steps: a signal that comes in the moment in which Python goes to sleep is heard
+    when that sleep ends."""
+    end_s = time.monotonic() + seconds
+    while (left_s := end_s - time.monotonic()) > 0:
+        time.sleep(min(left_s, STEP_S))
+
 
 class Clock:
     """Negative before `start`."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from guarita.config import Durability
-from guarita.drill.clock import Clock
+from guarita.drill.clock import Clock, rest
 from guarita.drill.faults.base import Scene
 from guarita.drill.history import Event, EventKind, Header, Measured, Phase, Turn
 from guarita.drill.lines import Writer
@@ -87,19 +87,19 @@ class Drill:
             self._phase(Phase.LOAD)
             self.has_begun = True
             self._say("load")
-            time.sleep(self._plan.lead_s)
+            rest(self._plan.lead_s)
             self._load.wait_steady(30)
             try:
                 self._break_all()
             except TopologyError as exc:  # what there is can be judged all the same
                 self._event(EventKind.STOPPED, f"the drill could not go on: {exc}")
             self._say("load after the fault")
-            time.sleep(self._plan.tail_s)
+            rest(self._plan.tail_s)
             self._load.stop_asking()
             self._phase(Phase.DRAIN)
             self._say("waiting for the last answers")
             self._load.drain()
-            time.sleep(FORGOTTEN_S)
+            rest(FORGOTTEN_S)
             self._phase(Phase.LOOK)
             self._say(f"asking for {self._load.acknowledged} tickets once more")
             failed_tries = self._load.failed_tries
@@ -158,7 +158,7 @@ class Drill:
             if fault.for_s is None:
                 scene.served()
             else:
-                time.sleep(fault.for_s + (self._target.slack_s if fault.for_s else 0))
+                rest(fault.for_s + (self._target.slack_s if fault.for_s else 0))
             try:
                 undo()
             except TopologyError as exc:  # the installation is seen not to be well again

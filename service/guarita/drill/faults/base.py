@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
-from guarita.drill.clock import Clock
+from guarita.drill.clock import Clock, rest
 from guarita.drill.history import Event, EventKind, Measured
 from guarita.drill.lines import Writer
 from guarita.drill.sampler import Sampler
@@ -89,7 +89,7 @@ class Scene:
 
     def hold(self, seconds: float) -> None:
         """A fault lasts: nothing is awaited here."""
-        time.sleep(seconds)
+        rest(seconds)
 
     def served(self) -> None:
         """Return when callers are served again, or will not be for now."""

@@ -16,6 +16,7 @@ from typing import Any
 import redis
 
 from guarita import __version__
+from guarita.drill.clock import rest
 from guarita.drill.history import Sample
 from guarita.drill.scenarios import Scenario
 from guarita.drill.targets.base import Power, Shape, Terms
@@ -195,7 +196,7 @@ class ComposeTarget:
         self.installation.wait_well()
         for name in self.sentinels:
             now = datetime.now(UTC).replace(tzinfo=None)  # as a container logs
-            time.sleep(held_back_s(self.log(name), now))
+            rest(held_back_s(self.log(name), now))
 
     def watcher(self, name: str) -> Callable[[int], Sample]:
         node = _Node(name, "sentinel" if name in self.sentinels else "data")

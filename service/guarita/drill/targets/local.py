@@ -13,6 +13,7 @@ from typing import Any
 import redis
 
 from guarita import __version__
+from guarita.drill.clock import rest
 from guarita.drill.history import Sample
 from guarita.drill.targets.base import Power, Shape, Terms
 from guarita.drill.targets.network import Network
@@ -128,7 +129,7 @@ class LocalTarget:
         self.installation.wait_ready(READY_S)
         for node in self.installation.sentinels:
             now = datetime.now()  # noqa: DTZ005 - as it logs
-            time.sleep(held_back_s(self.log(node.name), now))
+            rest(held_back_s(self.log(node.name), now))
 
     def watcher(self, name: str) -> Callable[[int], Sample]:
         node = self._node(name)
