@@ -116,7 +116,7 @@ class Drill:
 
     def _break_all(self) -> None:
         parts = self._scenario.parts
-        began_us = self._clock.now_us
+        began_us = 0  # the load before the first fault is its load
         for at, part in enumerate(parts):
             is_one = not self._scenario.turns
             number = self._number if is_one else parts[:at].count(part)
