@@ -1,7 +1,7 @@
 """Starts several `guarita` commands as forks of one process that has the modules loaded.
 
 Most of the time that an agent takes to start, it loads modules; six of them on one machine load
-them once. Run as a program, this reads the commands from standard input and prints the pids.
+them once. Run as a program, this takes the commands as JSON and prints who runs them.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from guarita.errors import ServerMissing, TopologyError
+from guarita.processes import wait_until
 from guarita.servers import find_server
 from guarita.topology import cluster
 from guarita.topology.cluster.view import Address, look
@@ -150,7 +151,8 @@ def test_nodes_that_all_come_back_at_new_addresses_find_each_other_with_their_da
     assert ids_of(servers) == before
     with servers.client(servers.primary(slot=0)) as client:
         assert client.get("{06S}") == "kept"
-    assert LocalCluster.problem(servers) is None
+    # Where a node hears of a new address it closes the link to the old one and makes another.
+    assert wait_until(lambda: LocalCluster.problem(servers) is None, timeout_s=TIMEOUT_S)
 
 
 def test_a_replica_that_lost_its_directory_joins_anew_and_its_old_self_is_forgotten(

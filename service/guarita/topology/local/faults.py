@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
 
 from guarita import processes
 from guarita.node.child import noted_server
@@ -27,10 +28,8 @@ class Faults:
         return node
 
     def pause(self, node: Node) -> Node:
-        """SIGSTOP, to its agent too; returns the node once it stands still."""
-        for identity in self._processes_of(node):
-            processes.send(identity, signal.SIGSTOP)
-        processes.wait_until(lambda: self.condition(node) is not Condition.RUNNING, timeout_s=5)
+        """SIGSTOP, to its agent too; returns the node once both stand still."""
+        _freeze(self._processes_of(node))
         return node
 
     def resume(self, node: Node) -> Node:
@@ -51,9 +50,8 @@ class Faults:
         return node
 
     def pause_server(self, node: Node) -> Node:
-        """SIGSTOP to the server alone."""
-        for identity in self._server_of(node):
-            processes.send(identity, signal.SIGSTOP)
+        """SIGSTOP to the server alone; returns the node once that stands still."""
+        _freeze(self._server_of(node))
         return node
 
     def resume_server(self, node: Node) -> Node:
@@ -74,3 +72,13 @@ class Faults:
             return self._processes_of(node)
         identity = noted_server(node.directory)
         return [identity] if identity else []
+
+
+def _freeze(identities: Sequence[Identity]) -> None:
+    """A process with threads may go on for a moment after the signal was sent."""
+    for each in identities:
+        processes.send(each, signal.SIGSTOP)
+    processes.wait_until(
+        lambda: all(processes.condition(each) is not Condition.RUNNING for each in identities),
+        timeout_s=5,
+    )
