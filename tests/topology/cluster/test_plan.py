@@ -159,6 +159,17 @@ def test_who_was_replaced_is_forgotten_when_all_answer_and_not_before(flag: str)
     assert steps(SIX, views) == []
 
 
+@pytest.mark.parametrize("flag", ["slave", "fail?"])
+def test_it_is_not_whole_while_one_node_still_believes_in_who_was_replaced(flag: str) -> None:
+    """Its gossip would bring the replaced node back to those that forgot it."""
+    flags = frozenset({"slave", flag})
+    replaced = replace(member(6), id="replaced", flags=flags, primary_id="id-3")
+    views = all_see(whole())
+    views[NODES[1]] = view(2, [*whole(), replaced])
+    assert steps(SIX, views) == []
+    assert "node-2:6379 has not noticed yet" in obstacle(SIX, views)
+
+
 def test_a_dead_node_that_others_added_is_not_forgotten() -> None:
     dead = replace(member(9), flags=frozenset({"slave", "fail"}), linked=False)
     assert steps(SIX, all_see([*whole(), dead])) == []

@@ -76,6 +76,8 @@ def steps(installation: Installation, views: Views) -> list[Step | Meet]:
 
 def obstacle(installation: Installation, views: Views) -> str:
     """What is missing where all answer and no step is left, in words; "" when nothing is."""
+    for node, member in _replaced(views):
+        return f"{named(node)} has not noticed yet that another node is in the place of {member.id}"
     for node in installation.nodes:
         view = views[node]
         for slots, owner in _lost(view):
@@ -221,15 +223,22 @@ def _farewells(views: Views) -> Iterator[Step]:
 
     Where that one answers in its place, a node is left without an address (`noaddr`).
     """
+    for node, member in _replaced(views):
+        if not member.flags.isdisjoint({"noaddr", "fail"}):
+            words = f"{named(node)} forgets {member.id}, in whose place another one is"
+            yield Step(node, ("FORGET", member.id), words)
+
+
+def _replaced(views: Views) -> Iterator[tuple[Address, Member]]:
+    """Who knows whom of those in whose place another one answers."""
     ids = {view.id for view in views.values()}
     places = {_place(view.me) for view in views.values()}
     for node, view in views.items():
         for member in view.members:
             if member.id in ids or member.slots:
                 continue
-            if "noaddr" in member.flags or ("fail" in member.flags and _place(member) in places):
-                words = f"{named(node)} forgets {member.id}, in whose place another one is"
-                yield Step(node, ("FORGET", member.id), words)
+            if "noaddr" in member.flags or _place(member) in places:
+                yield node, member
 
 
 def _place(member: Member) -> Address:
