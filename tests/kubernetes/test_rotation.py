@@ -87,6 +87,26 @@ def test_two_at_once_make_one_change(server: ApiServer, old: dict[str, str]) -> 
     assert {key: new[f"{key}-previous"] for key in KEYS} == {key: old[key] for key in KEYS}
 
 
+def test_what_no_server_was_seen_to_take_never_becomes_the_password(
+    server: ApiServer, old: dict[str, str]
+) -> None:
+    """Another rotation comes to its end meanwhile, and a third one has begun."""
+
+    def refuse(_: Mapping[str, str]) -> None:
+        raise TopologyError("node-1 does not")
+
+    def others_first(_: Mapping[str, str]) -> None:
+        change(server, "1")
+        with pytest.raises(TopologyError):
+            change(server, "3", wait_taken=refuse)
+
+    with pytest.raises(TopologyError, match="changed by somebody else meanwhile"):
+        change(server, "2", wait_taken=others_first)
+    with pytest.raises(TopologyError, match="changed by somebody else meanwhile"):
+        change(server, "4", wait_taken=lambda _: change(server, "3"))
+    assert all(f"{key}-next" not in read(server) for key in KEYS)
+
+
 def test_previous_passwords_go_when_nobody_can_use_them(
     server: ApiServer, old: dict[str, str]
 ) -> None:

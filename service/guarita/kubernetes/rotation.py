@@ -46,8 +46,9 @@ def rotate(
     data, annotations = _change(api, name, lambda d, a: _add_next(d, a, keys, rotation))
     if annotations.get(ROTATION) == rotation:
         return False
-    wait_taken({key: data[f"{key}-next"] for key in keys})
-    _change(api, name, lambda d, a: _take_over(d, a, keys, rotation, now_s))
+    taken = {key: data[f"{key}-next"] for key in keys}
+    wait_taken(taken)
+    _change(api, name, lambda d, a: _take_over(d, a, taken, rotation, now_s))
     return True
 
 
@@ -76,11 +77,14 @@ def _add_next(data: Data, annotations: dict[str, str], keys: Sequence[str], rota
 
 
 def _take_over(
-    data: Data, annotations: dict[str, str], keys: Sequence[str], rotation: str, now_s: float
+    data: Data, annotations: dict[str, str], taken: Mapping[str, str], rotation: str, now_s: float
 ) -> bool:
+    """Only those that every server was seen to take."""
     if annotations.get(ROTATION) == rotation:
         return False
-    for key in keys:
+    if any(data.get(f"{key}-next") != password for key, password in taken.items()):
+        raise TopologyError("the passwords were changed by somebody else meanwhile: upgrade again")
+    for key in taken:
         data[f"{key}-previous"] = data[key]
         data[key] = data.pop(f"{key}-next")
     annotations.update({ROTATION: rotation, ROTATED_AT: str(int(now_s))})
