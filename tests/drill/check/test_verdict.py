@@ -99,7 +99,8 @@ def count_one_less(history: History) -> Iterator[History]:
 def count_one_more(history: History) -> Iterator[History]:
     for each in _counts(history):
         assert each.total_created is not None
-        if not any(o.started_us <= each.started_us + 1000 < _end(o) for o in _creates(history)):
+        from_us, to_us = each.started_us, each.started_us + 1000
+        if not any(o.started_us <= to_us and from_us < _end(o) for o in _creates(history)):
             yield changed(history, each, total_created=each.total_created + 1)
 
 
