@@ -14,7 +14,7 @@ from gevent.server import StreamServer
 from gunicorn.workers.ggevent import GeventWorker
 
 from guarita.http1 import Limits, Refusal, Server, base_environ, unaccepted
-from guarita.server import BACKLOG, count_with_plain_locks
+from guarita.server import BACKLOG, patching
 
 CROWD = 128  # connections that wait to be accepted
 ACCEPTED_OF_A_CROWD = 64  # at a time
@@ -59,8 +59,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
     sweep_s = 1.0
 
     def patch(self) -> None:
-        super().patch()
-        count_with_plain_locks()
+        with patching():
+            super().patch()
 
     def run(self) -> None:
         self._http = Server(

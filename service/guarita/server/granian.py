@@ -26,7 +26,7 @@ from guarita.server import (
     BACKLOG,
     KEEP_ALIVE_S,
     connections,
-    count_with_plain_locks,
+    patching,
     settle,
     stop_s,
 )
@@ -93,8 +93,8 @@ def _is_no_advice(record: logging.LogRecord) -> bool:
 @loops.register("auto")
 def _loop() -> Any:
     """Called first in each worker: what is imported from now on waits in greenlets."""
-    monkey.patch_all()
-    count_with_plain_locks()
+    with patching():
+        monkey.patch_all()
     from guarita.server.hub import HubLoop
 
     return HubLoop()
