@@ -6,6 +6,7 @@ them once. Run as a program, this takes the commands as JSON and prints who runs
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import json
@@ -25,12 +26,16 @@ _LOADED = ("guarita.cli", "guarita.node.agent", "guarita.node.sentinel_agent")
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Arguments of `guarita`, its working directory and the file its output is added to."""
+    """Arguments of `guarita`, its working directory and the file its output is added to.
+
+    `network` is the file of the network namespace that it runs in, where that is another one.
+    """
 
     name: str
     arguments: tuple[str, ...]
     cwd: str
     log: str
+    network: str = ""
 
 
 def spawn(commands: Sequence[Command], *, without: tuple[str, ...]) -> Iterator[Identity]:
@@ -84,6 +89,8 @@ def _fork(command: Command) -> int:
         for number, file in ((0, nothing), (1, output), (2, output)):
             os.dup2(file.fileno(), number)
     os.setsid()
+    if command.network:
+        _enter(command.network)
     os.chdir(command.cwd)
     if sys.platform == "linux":
         Path("/proc/self/comm").write_text(command.name)  # as `ps -e` and `top` show it
@@ -91,6 +98,15 @@ def _fork(command: Command) -> int:
 
     cli(command.arguments, prog_name="guarita")
     raise AssertionError("a command ends the process")
+
+
+def _enter(network: str) -> None:
+    """As `nsenter --net` does; Python has `os.setns` since 3.12."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with Path(network).open("rb") as namespace:
+        if libc.setns(namespace.fileno(), 0):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), network)
 
 
 if __name__ == "__main__":

@@ -78,9 +78,13 @@ class Network:
         for name in addresses:
             self._join(name)
 
+    def namespace(self, name: str) -> str:
+        """The file of its namespace."""
+        return f"/proc/{self._holders[name].pid}/ns/net"
+
     def enter(self, name: str) -> list[str]:
         """What a command line begins with to run there."""
-        return ["nsenter", f"--net=/proc/{self._holders[name].pid}/ns/net", "--"]
+        return ["nsenter", f"--net={self.namespace(name)}", "--"]
 
     def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> None:
         """Nothing passes any more from some to the others, nor back unless `one_way`."""

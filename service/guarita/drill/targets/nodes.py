@@ -41,8 +41,8 @@ class DrillCluster(LocalCluster):
         if network:
             self.hosts = network.addresses  # type: ignore[misc]  # of this one alone
 
-    def enter(self, node: Node) -> list[str]:
-        return self._network.enter(node.name) if self._network else []
+    def network(self, node: Node) -> str:
+        return self._network.namespace(node.name) if self._network else ""
 
     def replicas(self) -> tuple[Node, ...]:
         primaries = self.primaries()
@@ -71,8 +71,8 @@ class DrillSentinel(LocalSentinel):
         if network:
             self.hosts = network.addresses  # type: ignore[misc]
 
-    def enter(self, node: Node) -> list[str]:
-        return self._network.enter(node.name) if self._network else []
+    def network(self, node: Node) -> str:
+        return self._network.namespace(node.name) if self._network else ""
 
     def make_directory(self, node: Node) -> None:
         super().make_directory(node)

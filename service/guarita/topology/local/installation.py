@@ -59,7 +59,7 @@ class Installation(Faults, ABC):
         self.file = StateFile(self.directory)
         self._server = server
         self._launcher = Launcher(
-            self.file, server=server, needs_bus=self.needs_bus, enter=self.enter
+            self.file, server=server, needs_bus=self.needs_bus, network=self.network
         )
         self._base_port = base_port
 
@@ -86,9 +86,9 @@ class Installation(Faults, ABC):
         shutil.rmtree(node.directory, ignore_errors=True)
         node.directory.mkdir(parents=True)
 
-    def enter(self, node: Node) -> list[str]:  # noqa: ARG002 - for who puts nodes elsewhere
-        """What the command line of a node's process begins with: into a network of its own."""
-        return []
+    def network(self, node: Node) -> str:  # noqa: ARG002 - for who puts nodes elsewhere
+        """The file of the network namespace that a node runs in; empty: that of this process."""
+        return ""
 
     def prepare(self, node: Node) -> None:
         """Tell a node that was just started what no configuration file can hold."""

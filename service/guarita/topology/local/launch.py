@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from guarita import forks, processes
@@ -34,13 +33,13 @@ class Launcher:
         *,
         server: str | None,
         needs_bus: bool,
-        enter: Callable[[Node], list[str]],
+        network: Callable[[Node], str],
     ) -> None:
-        """`enter` is what the command line of a node's process begins with."""
+        """`network` is the file of the network namespace that a node runs in, or empty."""
         self._file = file
         self._server = server
         self._needs_bus = needs_bus
-        self._enter = enter
+        self._network = network
 
     def condition(self, node: Node) -> Condition:
         running = self._file.named(node.name)
@@ -67,14 +66,12 @@ class Launcher:
         server = self.server()
         for node in dead:
             self._check_ports(node)
-        forked = [node for node in dead if node.http_port is not None and not self._enter(node)]
+        agents = [node for node in dead if node.http_port is not None]
         for node in dead:
-            if node.http_port is None:
+            if node not in agents:
                 self._spawn(node, [server.path, str(node.config), *arguments(node)])
-            elif node not in forked:
-                self._spawn(node, [sys.executable, "-m", "guarita", *_agent_arguments(node)])
-        if forked:
-            self._fork(forked)
+        if agents:
+            self._fork(agents)
         for node in dead:
             self._wait_listening(node)
         return dead
@@ -94,17 +91,22 @@ class Launcher:
 
     def _spawn(self, node: Node, argv: list[str]) -> None:
         try:
-            without = () if node.http_port is None else NOT_INHERITED
-            identity = processes.spawn(
-                [*self._enter(node), *argv], cwd=node.directory, log=node.log, without=without
-            )
+            network = self._network(node)
+            enter = ["nsenter", f"--net={network}", "--"] if network else []
+            identity = processes.spawn([*enter, *argv], cwd=node.directory, log=node.log)
         except OSError as exc:
             raise unwritable(node.directory, exc) from exc
         self._note(node, identity)
 
     def _fork(self, agents: Sequence[Node]) -> None:
         commands = [
-            Command(each.name, _agent_arguments(each), str(each.directory), str(each.log))
+            Command(
+                each.name,
+                _agent_arguments(each),
+                str(each.directory),
+                str(each.log),
+                self._network(each),
+            )
             for each in agents
         ]
         running = forks.spawn(commands, without=NOT_INHERITED)
