@@ -123,6 +123,7 @@ class Installation(Faults, ABC):
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
+            driver_info=None,  # which redis-py would read from its package's files each time
             decode_responses=True,
         )
 
