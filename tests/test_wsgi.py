@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException
@@ -173,11 +172,9 @@ def test_a_unix_socket_is_served(tmp_path: Path, kind: str) -> None:
     bind = f"unix:{tmp_path / 's'}"
     process = start(tmp_path, server={"kind": kind, "bind": bind, "workers": 1}, store=MEMORY)
     try:
-        give_up = time.monotonic() + 60
-        while _health(tmp_path) != 0:
-            assert process.poll() is None, (tmp_path / "log").read_text()
-            assert time.monotonic() < give_up
-            time.sleep(0.05)
+        listens = lambda: (tmp_path / "s").exists() or process.poll() is not None  # noqa: E731
+        assert wait_until(listens, timeout_s=60)
+        assert _health(tmp_path) == 0, (tmp_path / "log").read_text()
     finally:
         process.terminate()
         assert process.wait(timeout=30) == 0
