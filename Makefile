@@ -46,7 +46,7 @@ logs: ## Show what the kit logs; KIT_ARGS='--follow service-1'
 	@python3 deploy/kit.py logs $(KIT) -- $(KIT_ARGS)
 
 test: setup ## Run every test that needs no containers; PYTEST_ARGS='-k name' chooses some
-	@$(BIN)/pytest --numprocesses 4 --no-loadscope-reorder -m 'not container and not chart and not kubernetes' $(PYTEST_ARGS)
+	@$(BIN)/pytest --numprocesses 5 --no-loadscope-reorder -m 'not container and not chart and not kubernetes' $(PYTEST_ARGS)
 
 test-containers: setup ## Run the tests of kits and installations in containers (needs Docker)
 	@$(BIN)/pytest -m container tests/containers $(PYTEST_ARGS)
