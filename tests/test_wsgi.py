@@ -172,8 +172,7 @@ def test_a_unix_socket_is_served(tmp_path: Path, kind: str) -> None:
     bind = f"unix:{tmp_path / 's'}"
     process = start(tmp_path, server={"kind": kind, "bind": bind, "workers": 1}, store=MEMORY)
     try:
-        listens = lambda: (tmp_path / "s").exists() or process.poll() is not None  # noqa: E731
-        assert wait_until(listens, timeout_s=60)
+        assert wait_until(lambda: _listens(tmp_path / "s"), timeout_s=60)
         assert _health(tmp_path) == 0, (tmp_path / "log").read_text()
     finally:
         process.terminate()
@@ -200,6 +199,11 @@ def test_with_reload_workers_take_up_a_change_of_the_source(
 
         assert wait_until(says_so, timeout_s=60)
         assert service.stop() == 0
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as caller:
+        return caller.connect_ex(str(path)) == 0
 
 
 def _health(directory: Path) -> int:
