@@ -16,7 +16,7 @@ LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-
 SCRIPTS := deploy/scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python run test test-containers test-chart test-kubernetes bench drill drill-all rivals agents lint types format lock clean model model-short image up down ps logs
+.PHONY: help setup python run test crowd test-containers test-chart test-kubernetes bench drill drill-all rivals agents lint types format lock clean model model-short image up down ps logs
 
 help: ## Print these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1@/p' Makefile | awk -F@ '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -47,6 +47,9 @@ logs: ## Show what the kit logs; KIT_ARGS='--follow service-1'
 
 test: setup ## Run every test that needs no containers; PYTEST_ARGS='-k name' chooses some
 	@$(BIN)/pytest --numprocesses 5 --no-loadscope-reorder -m 'not container and not chart and not kubernetes' $(PYTEST_ARGS)
+
+crowd: setup ## Let 11000 callers wait at once while the primary is replaced, with nothing beside it
+	@$(BIN)/pytest tests/failover/test_crowd.py --callers 11000 $(PYTEST_ARGS)
 
 test-containers: setup ## Run the tests of kits and installations in containers (needs Docker)
 	@$(BIN)/pytest -m container tests/containers $(PYTEST_ARGS)

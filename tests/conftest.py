@@ -12,6 +12,15 @@ from xdist.scheduler import Scheduling
 import schedule
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--callers",
+        type=int,
+        default=2750,
+        help="how many wait at once in tests/failover/test_crowd.py (`make crowd`: 11000)",
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     schedule.sort(items)
 

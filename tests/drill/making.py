@@ -7,6 +7,7 @@ answer, as a right installation would; answers get lost and services fail as the
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import count, permutations
 from random import Random
 
@@ -62,6 +63,7 @@ EVENTS = (
 )
 
 
+@cache
 def samples(every_us: int = 200_000) -> tuple[Sample, ...]:
     """n1 is the primary until it is killed, then n2."""
     found = []

@@ -162,19 +162,14 @@ def played(directory: Path, *scenarios: str) -> tuple[int, list[dict[str, Any]]]
     return ended.returncode, [json.loads(line) for line in ended.stdout.splitlines()]
 
 
-def test_a_drill_on_real_servers_and_a_control_that_is_found_out(tmp_path: Path, figure) -> None:
-    status, (kill, control) = played(tmp_path, "D2", "N4")
-    figures = kill["figures"]
-    # How long writes paused is for runs on a quiet machine, so its bound may be missed here.
-    assert (figures["lost"], figures["double"], figures["failed"]) == (0, 0, 0), kill
-    assert kill["unmet"] == []
+def test_a_control_on_real_servers_is_found_out(tmp_path: Path, figure) -> None:
+    status, (control,) = played(tmp_path, "N4")
     assert (control["verdict"], control["good"]) == ("invalid", True)
     assert control["figures"]["double"] > 0
-    assert status == (0 if kill["good"] else 1)
-    for each in (kill, control):
-        assert (Path(each["directory"]) / "report.html").exists()
-        assert read(Path(each["directory"]) / "history.jsonl").header.scenario in ("D2", "N4")
-    figure(f"drill D2: {figures['requests']} requests, {figures['pause_s']:.1f} s without a write")
+    assert status == 0
+    assert (Path(control["directory"]) / "report.html").exists()
+    assert read(Path(control["directory"]) / "history.jsonl").header.scenario == "N4"
+    figure(f"drill N4: {control['figures']['double']} tickets admitted twice were found")
 
 
 def started(directory: Path, *words: str) -> subprocess.Popen[str]:
@@ -247,7 +242,9 @@ def test_a_drill_that_is_told_to_end_ends_all_and_judges_what_there_is(
 
 def test_many_faults_on_one_installation_are_one_history_with_one_verdict(tmp_path: Path) -> None:
     status, (many,) = played(tmp_path, "D2", "D2-server", "--faults", "2")
-    assert (many["figures"]["lost"], many["figures"]["double"]) == (0, 0)
+    # How long writes paused is for runs on a quiet machine, so its bound may be missed here.
+    figures = many["figures"]
+    assert (figures["lost"], figures["double"], figures["failed"]) == (0, 0, 0), many
     assert [each["number"] for each in many["turns"]] == [1, 2]
     assert {each["scenario"] for each in many["turns"]} == {"D2", "D2-server"}
     assert many["unmet"] == []
