@@ -12,7 +12,7 @@ FAULTS ?= 100
 AGENTS_ARGS ?= --repeat 20 --durability balanced
 RIVALS_ARGS ?= --rounds 30 --tickets 100000 --durability balanced
 BIN := .venv/bin
-LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 SCRIPTS := deploy/scripts
 
 .DEFAULT_GOAL := help
@@ -84,7 +84,7 @@ types: python ## Check types
 format: python ## Put the code into its format
 	@$(BIN)/ruff check --fix && $(BIN)/ruff format
 
-lock: ## Write the lock files anew from pyproject.toml (needs uv)
+lock: python ## Write the lock files anew from pyproject.toml 
 	$(LOCK) pyproject.toml --group dev -o requirements.lock
 	$(LOCK) pyproject.toml --extra certs --extra granian -c requirements.lock -o service/requirements.lock
 	$(LOCK) --group build -c requirements.lock -o service/build.lock

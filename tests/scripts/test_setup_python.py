@@ -26,7 +26,10 @@ case "$*" in
         cp "$self" .venv/bin/python
         printf '#!/bin/sh\n' >.venv/bin/pip
         chmod 755 .venv/bin/pip ;;
-    "-m pip install --require-hashes"*) [ ! -e PIP_FAILS ] ;;
+    "-m pip install --quiet --require-hashes --no-deps"*)
+        printf '#!/bin/sh\necho uv "$@" >>uv.calls\n[ ! -e UV_FAILS ]\n' >.venv/bin/uv
+        chmod 755 .venv/bin/uv ;;
+    "-m pip install --quiet --require-hashes"*) [ ! -e PIP_FAILS ] ;;
     "-m pip install"*"-e .") printf '#!/bin/sh\n' >.venv/bin/guarita; chmod 755 .venv/bin/guarita ;;
 esac
 """
@@ -58,9 +61,28 @@ def test_a_second_run_does_nothing(machine: Machine, repository: Path) -> None:
     answer = machine.run(SCRIPT, repository=repository)
     assert answer.returncode == 0, answer.stderr
     assert len(pip_calls(machine)) == 2
-    assert "--require-hashes -r requirements.lock" in pip_calls(machine)[0]
+    (call,) = (repository / "uv.calls").read_text().splitlines()
+    assert "--require-hashes -r requirements.lock" in call
     assert machine.run(SCRIPT, repository=repository).stdout == ""
     assert len(pip_calls(machine)) == 2
+
+
+@pytest.mark.usefixtures("python")
+def test_uv_is_the_one_of_the_lock(machine: Machine, repository: Path) -> None:
+    lock = (
+        "tool==1 \\\n    --hash=a\nuv==1.2 \\\n    --hash=b \\\n    --hash=c\n    # via x\nx==2\n"
+    )
+    (repository / "requirements.lock").write_text(lock)
+    assert machine.run(SCRIPT, repository=repository).returncode == 0
+    of_uv = (repository / ".venv/uv.lock").read_text()
+    assert of_uv == "uv==1.2 \\\n    --hash=b \\\n    --hash=c\n"
+
+
+@pytest.mark.usefixtures("python")
+def test_where_uv_cannot_install_pip_does(machine: Machine, repository: Path) -> None:
+    (repository / "UV_FAILS").touch()
+    assert machine.run(SCRIPT, repository=repository).returncode == 0
+    assert "--require-hashes -r requirements.lock --no-compile" in pip_calls(machine)[1]
 
 
 @pytest.mark.usefixtures("python")
@@ -77,7 +99,8 @@ def test_a_changed_lock_is_installed_into_the_same_environment(
 
 @pytest.mark.usefixtures("python")
 def test_an_install_that_failed_is_taken_up_again(machine: Machine, repository: Path) -> None:
-    (repository / "PIP_FAILS").touch()
+    for name in ("UV_FAILS", "PIP_FAILS"):
+        (repository / name).touch()
     answer = machine.run(SCRIPT, repository=repository)
     assert answer.returncode == 3
     assert "run it again" in answer.stderr
