@@ -2,9 +2,8 @@
 
 A file stays on one worker, for the servers that its tests share. Where each test starts an
 installation of its own and waits for its failover, tests are handed out one by one. What takes long
-begins first, so that all workers end together; but one worker begins with the many short tests, which
-use the processors while the others wait. Where seconds are told, only two run at a time while there
-is anything else to do.
+begins first, so that all workers end together. Where seconds are told, only two run at a time while
+there is anything else to do.
 """
 
 from __future__ import annotations
@@ -62,12 +61,10 @@ class Schedule(LoadScopeScheduling):
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         """Give a worker what comes next; most workers leave what is timed for later."""
-        number = int(node.gateway.id.removeprefix("gw"))
-        if number >= TIMED_AT_ONCE:
-            scopes = [scope for scope in self.workqueue if not _is_of(TIMED, scope)]
-            if scopes:
-                next_one = scopes[-1 if number == TIMED_AT_ONCE else 0]
-                self.workqueue.move_to_end(next_one, last=False)
+        if int(node.gateway.id.removeprefix("gw")) >= TIMED_AT_ONCE:
+            scopes = (scope for scope in self.workqueue if not _is_of(TIMED, scope))
+            if (scope := next(scopes, None)) is not None:
+                self.workqueue.move_to_end(scope, last=False)
         super()._assign_work_unit(node)
 
 
