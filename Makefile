@@ -46,7 +46,7 @@ logs: ## Show what the kit logs; KIT_ARGS='--follow service-1'
 	@python3 deploy/kit.py logs $(KIT) -- $(KIT_ARGS)
 
 test: setup ## Run every test that needs no containers; PYTEST_ARGS='-k name' chooses some
-	@$(BIN)/pytest --numprocesses 5 --no-loadscope-reorder -m 'not container and not chart and not kubernetes' $(PYTEST_ARGS)
+	@$(BIN)/pytest --numprocesses 6 --no-loadscope-reorder -m 'not container and not chart and not kubernetes' $(PYTEST_ARGS)
 
 crowd: setup ## Let 11000 callers wait at once while the primary is replaced, with nothing beside it
 	@$(BIN)/pytest tests/failover/test_crowd.py --callers 11000 $(PYTEST_ARGS)
