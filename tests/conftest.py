@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from xdist.remote import Producer
@@ -19,6 +21,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=2750,
         help="how many wait at once in tests/failover/test_crowd.py (`make crowd`: 11000)",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have workers collect all tests in another order each.
+
+    pytest rewrites the asserts of a test module once and keeps it, which takes as long as all
+    else in collecting; in one order all workers would come to each module at the same time.
+    """
+    worker: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if worker is None or config.args != config.getini("testpaths"):
+        return
+    tests = Path(__file__).parent
+    places = [str(each) for each in tests.iterdir() if each.is_dir() or each.match("test_*.py")]
+    begin = int(worker["workerid"].removeprefix("gw")) * len(places) // worker["workercount"]
+    places.sort()
+    config.args = [*places[begin:], *places[:begin]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
