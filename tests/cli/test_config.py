@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
+from contextlib import chdir
 from pathlib import Path
+from unittest.mock import patch
 
 import yaml
+from click.testing import CliRunner
 
 from guarita import __version__
+from guarita.cli import cli
 from guarita.config.describe import json_schema
 
 SECRET = "hunter2-hunter2-hunter2-hunter2-hunter2"
@@ -19,17 +22,10 @@ SECRET = "hunter2-hunter2-hunter2-hunter2-hunter2"
 def guarita(
     *arguments: str, cwd: Path, environ: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """The real command in a directory of its own, with no variables of ours but the given."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return subprocess.run(
-        [sys.executable, "-c", "from guarita.cli import main; main()", *arguments],
-        cwd=cwd,
-        env=kept | (environ or {}),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    """The command in a directory of its own, with no variables but the given."""
+    with chdir(cwd), patch.dict(os.environ, environ or {}, clear=True):
+        done = CliRunner().invoke(cli, arguments, prog_name="guarita")
+    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
 
 
 def test_check_says_ok_in_one_line(tmp_path: Path) -> None:
