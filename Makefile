@@ -84,7 +84,7 @@ types: python ## Check types
 format: python ## Put the code into its format
 	@$(BIN)/ruff check --fix && $(BIN)/ruff format
 
-lock: python ## Write the lock files anew from pyproject.toml 
+lock: python ## Write the lock files anew from pyproject.toml
 	$(LOCK) pyproject.toml --group dev -o requirements.lock
 	$(LOCK) pyproject.toml --extra certs --extra granian -c requirements.lock -o service/requirements.lock
 	$(LOCK) --group build -c requirements.lock -o service/build.lock

@@ -46,6 +46,16 @@ def test_a_log_that_cannot_be_written_is_told_with_the_name_of_the_command(tmp_p
         next(started)
 
 
+def test_a_network_that_cannot_be_entered_is_in_the_log_and_nothing_runs(tmp_path: Path) -> None:
+    log, network = tmp_path / "log", tmp_path / "no network"
+    command = Command("a", ("--version",), str(tmp_path), str(log), str(network))
+    (identity,) = forks.spawn([command], without=())
+    dead = lambda: processes.condition(identity) is Condition.DEAD  # noqa: E731
+    assert processes.wait_until(dead, timeout_s=10)
+    assert f"'{network}'" in log.read_text()
+    assert "guarita 0" not in log.read_text()
+
+
 def test_nothing_is_started_for_somebody_who_is_gone(tmp_path: Path) -> None:
     log = tmp_path / "log"
     told = forks.program([version("a", tmp_path, log)], asked_by=os.getppid())

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCENARIO = "restart-empty"  # the others are in `make drill` as well
+SCENARIOS = ("term", "kill-server", "restart-empty")
 
 Repetition = dict[str, Any]
 Run = Callable[..., dict[str, Repetition]]
@@ -52,19 +52,20 @@ def _run(*arguments: str) -> dict[str, Repetition]:
     return {each["scenario"]: each for each in repetitions}
 
 
-def test_with_agents_no_request_fails_and_no_ticket_is_lost(run, figure):
-    found = run(SCENARIO)[SCENARIO]
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_with_agents_no_request_fails_and_no_ticket_is_lost(run, figure, scenario):
+    found = run(*SCENARIOS)[scenario]
     told = found["figures"]
     assert told is not None, found["missed"]
     assert (told["failed"], told["lost"], told["double"], told["wrong"]) == (0, 0, 0, 0), found
     assert found["measured"].get("as_primary", 0) == 0, found["notes"]
     figure(
-        f"{SCENARIO} under 200 requests a second: {told['requests']} requests, 0 failed, 0 lost, "
+        f"{scenario} under 200 requests a second: {told['requests']} requests, 0 failed, 0 lost, "
         f"{told['pause_s']:.1f} s without a successful write"
     )
 
 
 def test_without_agents_a_primary_that_comes_back_empty_loses_tickets_and_that_is_seen(run):
-    found = run("--plain", SCENARIO)[SCENARIO]
+    found = run("--plain", "restart-empty")["restart-empty"]
     assert found["figures"]["lost"] > 0
     assert any(missed.startswith("lost ") for missed in found["missed"])

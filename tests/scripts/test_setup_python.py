@@ -24,10 +24,11 @@ case "$*" in
     "-m venv .venv")
         mkdir -p .venv/bin
         cp "$self" .venv/bin/python
-        printf '#!/bin/sh\n' >.venv/bin/pip
+        printf '#!/bin/sh\n[ "$1" != config ] || cat INDEX\n' >.venv/bin/pip
         chmod 755 .venv/bin/pip ;;
     "-m pip install --quiet --require-hashes --no-deps"*)
-        printf '#!/bin/sh\necho uv "$@" >>uv.calls\n[ ! -e UV_FAILS ]\n' >.venv/bin/uv
+        printf '#!/bin/sh\necho "$@" "from $UV_DEFAULT_INDEX" >>uv.calls\n' >.venv/bin/uv
+        printf '[ ! -e UV_FAILS ]\n' >>.venv/bin/uv
         chmod 755 .venv/bin/uv ;;
     "-m pip install --quiet --require-hashes"*) [ ! -e PIP_FAILS ] ;;
     "-m pip install"*"-e .") printf '#!/bin/sh\n' >.venv/bin/guarita; chmod 755 .venv/bin/guarita ;;
@@ -76,6 +77,14 @@ def test_uv_is_the_one_of_the_lock(machine: Machine, repository: Path) -> None:
     assert machine.run(SCRIPT, repository=repository).returncode == 0
     of_uv = (repository / ".venv/uv.lock").read_text()
     assert of_uv == "uv==1.2 \\\n    --hash=b \\\n    --hash=c\n"
+
+
+@pytest.mark.usefixtures("python")
+def test_uv_asks_the_index_that_pip_is_told_to_ask(machine: Machine, repository: Path) -> None:
+    (repository / "INDEX").write_text("https://packages.example/simple\n")
+    assert machine.run(SCRIPT, repository=repository).returncode == 0
+    (call,) = (repository / "uv.calls").read_text().splitlines()
+    assert call.endswith("from https://packages.example/simple")
 
 
 @pytest.mark.usefixtures("python")

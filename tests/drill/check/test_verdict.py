@@ -29,7 +29,7 @@ from ..making import DRAIN_US, END_US, HEADER, HEAL_US, LOOK_US, SECOND_US, chan
 
 Spoil = Callable[[History], Iterator[History]]  # one history for each place
 
-thorough = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+thorough = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def one_of(spoilt: Iterable[History], data: st.DataObject) -> History:
