@@ -110,6 +110,12 @@ def start(directory: Path, **sections: Any) -> subprocess.Popen[bytes]:
         )
 
 
+def listens(path: Path) -> bool:
+    """Whether the Unix socket takes callers: it is there a moment before it does."""
+    with socket.socket(socket.AF_UNIX) as caller:
+        return caller.connect_ex(str(path)) == 0
+
+
 @contextmanager
 def serving(
     directory: Path,

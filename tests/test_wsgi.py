@@ -23,7 +23,7 @@ from guarita.processes import wait_until
 from guarita.server.address import check_address
 from guarita.topology.local import LocalStandalone
 from guarita.topology.local.ports import free_ports
-from serving import MEMORY, SERVERS, Running, serving, start
+from serving import MEMORY, SERVERS, Running, listens, serving, start
 
 UNKNOWN_ID = "11111111-2222-4333-8444-555555555555"
 CLOSING = b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -172,7 +172,7 @@ def test_a_unix_socket_is_served(tmp_path: Path, kind: str) -> None:
     bind = f"unix:{tmp_path / 's'}"
     process = start(tmp_path, server={"kind": kind, "bind": bind, "workers": 1}, store=MEMORY)
     try:
-        assert wait_until(lambda: _listens(tmp_path / "s"), timeout_s=60)
+        assert wait_until(lambda: listens(tmp_path / "s"), timeout_s=60)
         assert _health(tmp_path) == 0, (tmp_path / "log").read_text()
     finally:
         process.terminate()
@@ -199,11 +199,6 @@ def test_with_reload_workers_take_up_a_change_of_the_source(
 
         assert wait_until(says_so, timeout_s=60)
         assert service.stop() == 0
-
-
-def _listens(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as caller:
-        return caller.connect_ex(str(path)) == 0
 
 
 def _health(directory: Path) -> int:

@@ -15,6 +15,7 @@ from guarita.config import Settings, load
 from guarita.node.child import Child
 from guarita.node.conf import data_lines, quoted, rules_of, write_file
 from guarita.servers import Server
+from serving import listens
 
 PEER = "127.0.0.1:6379"
 ROLES = ("service", "agent", "sentinel", "replica", "exporter")
@@ -35,7 +36,7 @@ def start(child: Child, settings: Settings, server: Server, directory: Path) -> 
     socket = directory / "s"
     write_file(directory / "server.conf", data_lines(settings, socket))
     child.start([server.path, "server.conf"], directory)
-    assert processes.wait_until(lambda: socket.exists() or child.ended.is_set(), timeout_s=20)
+    assert processes.wait_until(lambda: listens(socket) or child.ended.is_set(), timeout_s=20)
     return socket
 
 
