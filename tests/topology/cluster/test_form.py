@@ -88,6 +88,12 @@ def ids_of(servers: Servers) -> dict[str, str]:
     return ids
 
 
+def is_whole(servers: Servers) -> bool:
+    """A node whose answer is late for a second, on a busy machine, is linked anew: for a moment
+    it is not linked (cluster-node-timeout / 2)."""
+    return wait_until(lambda: LocalCluster.problem(servers) is None, timeout_s=TIMEOUT_S)
+
+
 def test_two_commands_at_once_make_one_cluster_and_a_third_finds_it_whole(
     servers: Servers, config: Path
 ) -> None:
@@ -96,7 +102,7 @@ def test_two_commands_at_once_make_one_cluster_and_a_third_finds_it_whole(
         told, error = each.communicate(timeout=2 * TIMEOUT_S)
         assert each.returncode == 0, error
         assert told.endswith(WHOLE)
-    assert LocalCluster.problem(servers) is None
+    assert is_whole(servers)
     third = start(config)
     assert third.communicate(timeout=TIMEOUT_S)[0] == WHOLE
 
@@ -131,7 +137,7 @@ def test_after_an_interruption_the_next_call_goes_on(servers: Servers, steps: in
     with pytest.raises(KeyboardInterrupt):
         servers.make_one(tell=interrupt)
     assert servers.make_one() == "3 primaries, 3 replicas"
-    assert LocalCluster.problem(servers) is None
+    assert is_whole(servers)
 
 
 def test_nodes_that_all_come_back_at_new_addresses_find_each_other_with_their_data(
@@ -152,7 +158,7 @@ def test_nodes_that_all_come_back_at_new_addresses_find_each_other_with_their_da
     with servers.client(servers.primary(slot=0)) as client:
         assert client.get("{06S}") == "kept"
     # Where a node hears of a new address it closes the link to the old one and makes another.
-    assert wait_until(lambda: LocalCluster.problem(servers) is None, timeout_s=TIMEOUT_S)
+    assert is_whole(servers)
 
 
 def test_a_replica_that_lost_its_directory_joins_anew_and_its_old_self_is_forgotten(
@@ -174,7 +180,7 @@ def test_a_replica_that_lost_its_directory_joins_anew_and_its_old_self_is_forgot
     for node in servers.nodes:
         with servers.client(node) as client:
             assert {each.id for each in look(client).members} == set(after.values())
-    assert LocalCluster.problem(servers) is None
+    assert is_whole(servers)
 
 
 def test_a_silent_node_is_named_with_the_reason(servers: Servers) -> None:
