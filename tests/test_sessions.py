@@ -220,7 +220,7 @@ def test_a_session_that_was_verified_a_moment_ago_is_not_asked_for_again(clock, 
     id = sessions.create(GRANT, deadline=deadline)
     token = sessions.redeem(id, ATTEMPT, deadline=deadline).token
     first = sessions.verify(token, deadline=deadline)
-    assert sessions.verify(token, deadline=deadline) == first
+    assert sessions.verify(token, deadline=deadline) is first
     assert store.reads == 1
 
 

@@ -14,6 +14,7 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import assert_never
 from uuid import UUID
 
@@ -40,7 +41,7 @@ class Policy:
     region: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Session:
     """A session as its holder may see it."""
 
@@ -56,7 +57,7 @@ class Session:
     def claims(self) -> dict[str, object]:
         return json.loads(self.grant.claims) if self.grant.claims else {}
 
-    @property
+    @cached_property
     def hashed_id(self) -> str:
         """The id as logs and other services may see it."""
         return hashed(str(self.id))
@@ -159,17 +160,19 @@ class Sessions:
         One that was live a moment ago is not asked for again (`sessions.cache_age_s`).
         """
         raw = _decode_token(token.removeprefix(self._token_prefix))
-        record = self._cache.get(raw[:16])
-        if record is not None:
-            self._check(record, raw)
-            return self._session(record)
+        remembered = self._cache.get(raw[:16])
+        if remembered is not None:
+            self._check(remembered[0], raw)
+            known: Session = remembered[1]
+            return known
         asked = self._cache.ask()
         record = self.store.read(UUID(bytes=raw[:16]), deadline=deadline)
         if record is None:
             raise Rejected(Reason.UNKNOWN)
         self._check(record, raw)
-        self._cache.keep(record, asked)
-        return self._session(record)
+        session = self._session(record)
+        self._cache.keep(record, asked, session)
+        return session
 
     def _check(self, record: Record, token: bytes) -> None:
         """Raises `Rejected` unless it is a live session and this its token."""

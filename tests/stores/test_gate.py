@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -91,3 +92,26 @@ def test_who_is_let_on_and_finds_it_closed_again_waits_on():
                 gate.close(current, "again")
         gate.open("last")
         assert held.result() in ("one", "last")
+
+
+def test_who_was_let_on_and_finds_it_closed_again_is_not_refused_for_others_that_wait(monkeypatch):
+    gate, _ = gate_with(max_waiting=1)
+    spread_out, go_on = threading.Event(), threading.Event()
+
+    def sleep(_s: float) -> None:
+        spread_out.set()
+        go_on.wait(10)
+
+    monkeypatch.setattr("guarita.stores.gate.time", SimpleNamespace(sleep=sleep))
+    with ThreadPoolExecutor(1) as executor:
+        held = executor.submit(gate.enter, Deadline.after(10))
+        eventually(lambda: gate.waiting == 1)
+        gate.open("one")
+        spread_out.wait(10)
+        gate.close("one", "again")
+        with pytest.raises(StoreUnavailable, match="1 requests wait already"):
+            gate.enter(Deadline.after(10))  # it has its place still
+        go_on.set()
+        gate.open("two")
+        assert held.result() == "two"
+        assert gate.waiting == 0

@@ -91,6 +91,53 @@ def test_one_that_was_voted_out_while_attached_is_left_out_as_soon_as_it_is_gone
     assert writes.holds(alone) is False  # it had attached again: it has to be voted out anew
 
 
+def with_link(answers: list[object], host: str, port: int, *, at: int) -> list[object]:
+    """The same, with one more link that WAIT counts."""
+    tallies, role, counted, replication = answers
+    assert isinstance(role, list)
+    assert isinstance(counted, int)
+    assert isinstance(replication, bytes)
+    links = [*role[2], [host.encode(), str(port).encode(), str(at).encode()]]
+    line = f"slave{len(role[2])}:ip={host},port={port},state=online,offset={at},lag=0\r\n"
+    return [tallies, [*role[:2], links], counted + 1, replication + line.encode()]
+
+
+def test_two_links_of_one_replica_do_not_count_for_two():
+    """The first broke unnoticed, and the replica came anew: WAIT counts both."""
+    third = ("n3", 3)
+    rule = Rule(Durability.BALANCED, frozenset({PRIMARY, REPLICA, third}))
+    writes = Writes(Guard(rule, b"stats", on_doubt=lambda: None), PRIMARY)
+    alone = answers_of_a_primary_at(500, replica_at=500)
+    assert not writes.holds(with_link(alone, "n2", 2, at=500))
+    assert writes.holds(with_link(with_link(alone, "n2", 2, at=500), "n3", 3, at=500))
+
+
+def test_a_tool_that_takes_a_copy_is_no_replica():
+    """`redis-cli --rdb` names no port on which anybody could promote it."""
+    guard = Guard(Rule(Durability.BALANCED), b"stats", on_doubt=lambda: None)
+    writes = Writes(guard, PRIMARY)
+    alone = answers_of_a_primary_at(500, replica_at=500)
+    assert writes.holds(with_link(alone, "tool", 0, at=0))
+    assert writes.decision.required == {REPLICA}
+    behind = answers_of_a_primary_at(500, replica_at=499)
+    behind[2] = 0  # the replica has not acknowledged yet
+    assert not writes.holds(with_link(behind, "tool", 0, at=500))
+    assert not guard.knows(("tool", 0))
+
+
+def test_where_the_sentinels_name_nobody_no_earlier_word_leaves_anybody_out():
+    third = ("n3", 3)
+    guard = Guard(Rule(Durability.BALANCED), b"stats", on_doubt=lambda: None)
+    writes = Writes(guard, PRIMARY)
+    alone = answers_of_a_primary_at(500, replica_at=500)
+    writes.holds(alone)
+    vote_out(guard, third)
+    assert writes.holds(alone)
+    guard.observe_nobody()
+    assert third in writes.decision.required
+    assert not writes.holds(alone)
+
+
 def vote_out(guard: Guard, node: tuple[str, int]) -> None:
     """Two Sentinels have said for a good while, and just now, that this one is down."""
     now_s = time.monotonic()

@@ -166,6 +166,24 @@ def test_a_server_that_refuses_writes_is_unavailable_and_nothing_is_applied(stan
     assert redeem(store, Deadline.after(5), id, attempt=2) is Redeemed.ADMITTED
 
 
+def test_a_server_without_memory_refuses_what_needs_some_and_reads_go_on(standalone, opened):
+    store = opened(settings_for(standalone))
+    id, other = (create(store, Deadline.after(5)) for _ in range(2))
+    assert redeem(store, Deadline.after(5), id) is Redeemed.ADMITTED
+    primary = store._lanes[0].gate.primary
+    with standalone.client(standalone.nodes[0]) as client:
+        client.config_set("maxmemory", 1)
+        with pytest.raises(StoreUnavailable, match="no memory left"):
+            create(store, Deadline.after(5))
+        with pytest.raises(StoreUnavailable, match="no memory left"):
+            redeem(store, Deadline.after(5), other)
+        assert store.read(id, deadline=Deadline.after(5)).used
+        assert not store.read(other, deadline=Deadline.after(5)).used
+        assert store._lanes[0].gate.primary is primary
+        client.config_set("maxmemory", 0)
+    assert redeem(store, Deadline.after(5), other, attempt=2) is Redeemed.ADMITTED
+
+
 def test_a_server_that_refuses_callers_only_is_opened_a_few_times_a_second(
     standalone, opened, monkeypatch
 ):

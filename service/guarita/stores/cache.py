@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from guarita.stores.base import Record
 
@@ -33,6 +33,7 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class _Entry:
     record: Record
+    made_of_it: Any
     until_s: float
     subject: bytes
 
@@ -68,16 +69,18 @@ class Cache:
         """Whether there are ears at all, be they hearing or not."""
         return self._ears > 0
 
-    def get(self, id: bytes) -> Record | None:
-        """The record that verify accepted, if that is not too long ago."""
+    def get(self, id: bytes) -> tuple[Record, Any] | None:
+        """The record that verify accepted, if that is not too long ago, and what was made of it."""
         entry = self._entries.get(id)
-        return entry.record if entry is not None and self._clock() < entry.until_s else None
+        if entry is None or self._clock() >= entry.until_s:
+            return None
+        return entry.record, entry.made_of_it
 
     def ask(self) -> Asked:
         """To be called before the store is asked, and given to `keep`."""
         return Asked(self._clock(), self._era)
 
-    def keep(self, record: Record, asked: Asked) -> None:
+    def keep(self, record: Record, asked: Asked, made_of_it: Any = None) -> None:
         """Remember a live session, unless anything was revoked since the store was asked.
 
         The age counts from the question: the answer may have been long on its way.
@@ -92,7 +95,7 @@ class Cache:
                 return
             self._remove(id)
             self._make_room()
-            self._entries[id] = _Entry(record, until_s, subject)
+            self._entries[id] = _Entry(record, made_of_it, until_s, subject)
             if subject:
                 self._of_subject.setdefault(subject, set()).add(id)
 

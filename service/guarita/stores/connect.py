@@ -162,7 +162,8 @@ def _look_for_loss(connection: Any, guard: Guard, primary: str) -> None:
     """Where this primary lacks what was acknowledged, no ticket from before is redeemed any more.
 
     It is written to the store itself, so that every process refuses them; in doubt none is
-    admitted twice.
+    admitted twice. Until the next acknowledgement the next primary is compared with the same: it
+    may lack this mark as well.
     """
     questions: list[Argument] = ["HMGET", guard.counters, *TALLIES]
     replication, tallies, clock = exchange(
@@ -173,7 +174,6 @@ def _look_for_loss(connection: Any, guard: Guard, primary: str) -> None:
         return
     now_us = int(clock[0]) * 1_000_000 + int(clock[1])
     exchange(connection, [("HSET", guard.counters, "doubted_us", now_us)])
-    guard.start_anew()
     STORE_LOSSES.inc()
     _log.error("acknowledged writes are lost", primary=primary, reason=lack)
 

@@ -14,7 +14,14 @@ STEADY_INTERVAL_S = 1.0
 
 
 class NotFound(Exception):
-    """No primary can be named now; the text says why, in words for a log and an answer."""
+    """No primary can be named now; the text says why, in words for a log and an answer.
+
+    `nodes` are the data nodes that those who answered know.
+    """
+
+    def __init__(self, text: str, nodes: frozenset[Address] = frozenset()) -> None:
+        super().__init__(text)
+        self.nodes = nodes
 
 
 class Demoted(ReadOnlyError):
@@ -33,6 +40,8 @@ class Finding:
     """Raises `NotFound`."""
     round_of: Callable[[str], Round | None] = lambda _tag: None
     """What every watcher said of the lane's nodes; None where not all were waited for."""
+    nodes: frozenset[Address] = frozenset()
+    """The data nodes that those who answered know, also where not all were waited for."""
 
 
 class Finder(Protocol):

@@ -38,6 +38,11 @@ class Reading:
     chosen: Address | None = None
     """Whom it is about to promote, or has promoted and not seen as primary yet."""
 
+    @property
+    def nodes(self) -> frozenset[Address]:
+        """Every data node that it names."""
+        return self.replicas | {self.primary}
+
 
 @dataclass(frozen=True, slots=True)
 class Round:

@@ -82,23 +82,25 @@ class Gate(Generic[P]):
             self._changed.notify_all()
 
     def _wait(self, deadline: Deadline) -> P:
+        with self._changed:
+            if self._primary is None and self._waiting >= self._max_waiting:
+                raise StoreUnavailable(f"{self._waiting} requests wait already: {self._reason}")
+            self._waiting += 1  # also while it is spread out: the gate may close again meanwhile
+        try:
+            return self._await_turn(deadline)
+        finally:
+            with self._changed:
+                self._waiting -= 1
+
+    def _await_turn(self, deadline: Deadline) -> P:
         while True:
             with self._changed:
-                self._await_opening(deadline)
+                while self._primary is None:
+                    if deadline.passed:
+                        raise StoreUnavailable(self._reason)
+                    self._changed.wait(deadline.remaining_s)
                 spread_s = min(self._spread_s, deadline.remaining_s / 2)
             time.sleep(random.uniform(0, spread_s))  # noqa: S311 - spreads load, keeps no secret
             primary = self._primary
             if primary is not None:
                 return primary
-
-    def _await_opening(self, deadline: Deadline) -> None:
-        if self._primary is None and self._waiting >= self._max_waiting:
-            raise StoreUnavailable(f"{self._waiting} requests wait already: {self._reason}")
-        self._waiting += 1
-        try:
-            while self._primary is None:
-                if deadline.passed:
-                    raise StoreUnavailable(self._reason)
-                self._changed.wait(deadline.remaining_s)
-        finally:
-            self._waiting -= 1

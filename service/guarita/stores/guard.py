@@ -92,10 +92,17 @@ class Guard:
 
     def observe(self, round: Round) -> None:
         """A new reading of all watchers."""
-        seen = {each for r in round.readings for each in (r.primary, *r.replicas)}
+        seen = {node for reading in round.readings for node in reading.nodes}
         with self._lock:
             self._rounds.append(round)
             self._known |= seen
+
+    def observe_nobody(self) -> None:
+        """The watchers name no primary: from now on nobody's earlier word leaves anybody out."""
+        now_s = time.monotonic()
+        with self._lock:
+            if not self._rounds or self._rounds[-1].readings:
+                self._rounds.append(Round(now_s, now_s, ()))
 
     def note(self, nodes: frozenset[Address]) -> None:
         """Nodes that were seen."""
@@ -117,11 +124,6 @@ class Guard:
         with self._lock:
             acknowledged = self._acknowledged
         return history.lacks(acknowledged) if acknowledged else None
-
-    def start_anew(self) -> None:
-        """The loss was dealt with: what was acknowledged before it counts no more."""
-        with self._lock:
-            self._acknowledged = None
 
     def decide(self, writes: Writes) -> Decision:
         with self._lock:
@@ -167,7 +169,9 @@ class Writes:
         """What to send behind a batch that ends in a write; nothing where that is enough."""
         if self._guard.rule.needs_nobody:
             return []
-        present = len(self.decision.required & self.attached) or len(self.attached)
+        decision = self.decision
+        required = decision.required & self.attached
+        present = len(self.attached if decision.check_identities or not required else required)
         return [
             ("HMGET", self._guard.counters, *TALLIES),
             ("ROLE",),
@@ -184,17 +188,21 @@ class Writes:
         if role[0] != b"master":
             raise ReadOnlyError("it is a replica now")
         offset = int(role[1])
-        online = frozenset(_address(ip, port) for ip, port, _ in role[2])
+        links = _REPLICA.findall(replication)
+        online = frozenset(_address(ip, port) for ip, port, _ in role[2] if _listens(port))
         has = {
             _address(ip, port): state == b"online" and int(position) >= offset
-            for ip, port, state, position in _REPLICA.findall(replication)
+            for ip, port, state, position in links
+            if _listens(port)
         }
         attached = online | has.keys()
         # One that stays attached may be voted out meanwhile, but counts until it is gone.
         self.attached_at_s.update(dict.fromkeys(attached - self.attached, time.monotonic()))
         self.attached = attached
         decision = self.decision
-        satisfied = _enough(decision, acknowledged, has)
+        # WAIT counts links: one that broke unnoticed counts beside the one that replaced it.
+        counted = acknowledged if len(has) == len(links) and len(online) == len(role[2]) else 0
+        satisfied = _enough(decision, counted, has)
         self._guard.note(self.attached)
         if satisfied and _all_have_it(decision, has):
             # WAIT counts who has our last write. Others may have written since, and what they
@@ -207,16 +215,21 @@ class Writes:
         return satisfied
 
 
-def _enough(decision: Decision, acknowledged: int, has: dict[Address, bool]) -> bool:
+def _enough(decision: Decision, counted: int, has: dict[Address, bool]) -> bool:
     if not decision.required:
         return decision.alone_is_enough
-    if not decision.check_identities and acknowledged >= len(decision.required):
+    if not decision.check_identities and counted >= len(decision.required):
         return True
     return _all_have_it(decision, has)
 
 
 def _all_have_it(decision: Decision, has: dict[Address, bool]) -> bool:
     return all(has.get(node, False) for node in decision.required)
+
+
+def _listens(port: bytes) -> bool:
+    """Not so a tool that only takes a copy (`redis-cli --rdb`): nobody can promote it."""
+    return int(port) > 0
 
 
 def _address(ip: bytes, port: bytes) -> Address:

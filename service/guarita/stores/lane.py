@@ -12,11 +12,11 @@ from typing import Any
 
 from redis.exceptions import (
     AskError,
-    BusyLoadingError,
     ClusterDownError,
     MasterDownError,
     MovedError,
     NoPermissionError,
+    OutOfMemoryError,
     ReadOnlyError,
     ResponseError,
     TryAgainError,
@@ -79,7 +79,6 @@ class Primary:
 # Answers of a node that is not (or not yet, or no longer) the primary that takes writes.
 _REFUSALS = (
     AskError,
-    BusyLoadingError,
     ClusterDownError,
     MasterDownError,
     MovedError,
@@ -87,7 +86,7 @@ _REFUSALS = (
     ReadOnlyError,
     TryAgainError,
 )
-_REFUSAL_CODES = ("NOREPLICAS", "MISCONF", "OOM", "NOAUTH")
+_REFUSAL_CODES = ("NOREPLICAS", "MISCONF")
 
 
 class Lane:
@@ -159,6 +158,8 @@ class Lane:
             return pipeline.ask(call)
         except Full as exc:
             raise StoreUnavailable(str(exc)) from exc
+        except OutOfMemoryError as exc:  # reads go on
+            raise StoreUnavailable(f"{primary} has no memory left: {exc}") from exc
         except _REFUSALS as exc:
             self._refused(primary, exc)
         except ResponseError as exc:

@@ -65,10 +65,10 @@ class Prober:
             self._wake.clear()
             try:
                 self._look()
+                self._tell_metrics()
             except Exception:  # noqa: BLE001 - without it requests would wait for ever
                 if not self._closed.is_set() and self._may_log():
                     _log.exception("looking for the primary failed")
-            self._tell_metrics()
             if any(lane.gate.primary is None for lane in self._lanes):
                 self._closed.wait(TROUBLE_INTERVAL_S)
             elif self._in_doubt():
@@ -92,9 +92,13 @@ class Prober:
         try:
             finding = self._finder.find(urgent=troubled)
         except NotFound as exc:
+            for lane in self._lanes:
+                lane.guard.note(exc.nodes)
+                lane.guard.observe_nobody()
             self._explain(self._lanes, str(exc))
             return
         for lane in self._lanes:
+            lane.guard.note(finding.nodes)
             try:
                 if round := finding.round_of(lane.tag):
                     lane.guard.observe(round)

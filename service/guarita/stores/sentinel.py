@@ -64,25 +64,30 @@ class SentinelMajority:
     def find(self, *, urgent: bool) -> Finding:
         """Asks all at once. One that hangs (its name does not resolve, say) is waited for once,
         and not asked again before it has answered."""
-        named, round, reasons = self.ask(urgent=urgent)
+        self._ask_all()
+        named = self._await_answers(urgent=urgent)
+        nodes = frozenset().union(*(each.nodes for each in self._readings()))
+        round, reasons = self._round(), self._forget_answers()
         if named is None:
             raise NotFound(
                 f"{self._majority} of {len(self._sentinels)} Sentinels must agree on the primary "
-                f"of {self._primary_name!r}; {'; '.join(reasons)}"
+                f"of {self._primary_name!r}; {'; '.join(reasons)}",
+                nodes,
             )
-        return Finding(lambda _tag: named, lambda _tag: round)
+        return Finding(lambda _tag: named, lambda _tag: round, nodes)
 
     def ask(self, *, urgent: bool) -> tuple[Address | None, Round | None, list[str]]:
         """Who is named by a majority; what all say, where all were waited for; and in words."""
+        self._ask_all()
+        named = self._await_answers(urgent=urgent)
+        return named, self._round(), self._forget_answers()
+
+    def _ask_all(self) -> None:
         now_s = time.monotonic()
         for address in self._sentinels:
             if address not in self._asked:
                 answer = self._executor.submit(self._ask, address)
                 self._asked[address] = _Question(answer, now_s, now_s + self._patience_s)
-        named = self._await_answers(urgent=urgent)
-        complete = not any(question.awaited_s for question in self._asked.values())
-        round = self._round() if complete else None
-        return named, round, self._forget_answers()
 
     def watch(self, on_change: Callable[[], None]) -> None:
         """Listens on all: the leader of a failover tells it a second after the others."""
@@ -100,12 +105,16 @@ class SentinelMajority:
             self._executor.submit(pool.disconnect, inuse_connections=False)
         self._executor.shutdown(wait=False)
 
-    def _round(self) -> Round:
+    def _readings(self) -> tuple[Reading, ...]:
+        return tuple(said.reading for each in self._asked.values() if (said := each.said))
+
+    def _round(self) -> Round | None:
         """Dated from the oldest question: an answer may have come long before it is looked at."""
-        answered = [question for question in self._asked.values() if question.said]
-        readings = tuple(each.said.reading for each in answered if each.said)
+        if any(question.awaited_s for question in self._asked.values()):
+            return None
         now_s = time.monotonic()
-        return Round(min((each.asked_s for each in answered), default=now_s), now_s, readings)
+        asked_s = [question.asked_s for question in self._asked.values() if question.said]
+        return Round(min(asked_s, default=now_s), now_s, self._readings())
 
     def _await_answers(self, *, urgent: bool) -> Address | None:
         """The primary that a majority names; waits for all, or if urgent until it is clear."""

@@ -1,7 +1,10 @@
 -- ARGV: rest of the id, ttl in seconds, most live records (0: no limit, -1: none may be added), grant.
--- Returns new | repeated | conflict | full. Only `new` changes anything.
+-- Returns new | repeated | conflict | full. Only `new` changes anything but a counter.
 local existing, is_another = fetch()
-if is_another then return 'conflict' end
+if is_another then
+  tally('total_refused')
+  return 'conflict'
+end
 if existing then
   local from = flag(existing, USED) and SESSION or TICKET
   tally('total_repeated')
