@@ -44,6 +44,7 @@ from .states import (
 DOWN = frozenset({"s_down", "slave"})
 REFUSED = Failure(Cause.REFUSED, "connection refused")
 AGENT = Address("10.0.0.1", 8300)
+AGENTS = tuple(Agent(Address(each.host, 8300), alive=True, ready=True) for each in DATA)
 
 
 def codes(seen: Seen) -> set[str]:
@@ -92,6 +93,9 @@ CLUSTER = (
 STANDALONE = having(
     topology=Topology.STANDALONE, sentinels=(), data_nodes=(), nodes=(node(DATA[0]),)
 )
+ALIVE = having(agents=AGENTS[:2])  # an agent's own configuration lacks that agent
+OF_SENTINELS = having(agents=tuple(replace(each, of_data_node=False) for each in AGENTS))
+FOURTH = [having(data_nodes=(*DATA, STRANGER)), with_more(Node(Server(STRANGER, REFUSED)))]
 AS_CLUSTER = having(topology=Topology.CLUSTER, sentinels=(), data_nodes=())
 
 # What happened, by the code of what must be found.
@@ -181,6 +185,9 @@ STATES: list[tuple[str, list[Change]]] = [
     ("node-silent", [failing("nodes", 1, Cause.REFUSED)]),
     ("name-unresolved", [having(names=(HostName("gone", 0.1, failure="not known"),))]),
     ("name-slow", [having(names=(HostName("slow", 0.9, ("10.0.0.1",)),))]),
+    ("network-slow", [with_server("nodes", 1, unsure_s=0.0101)]),
+    ("answer-not-understood", [failing("nodes", 1, Cause.NOT_UNDERSTOOD)]),
+    ("answer-not-understood", [failing("sentinels", 1, Cause.NOT_UNDERSTOOD)]),
     ("password-missing", [failing("nodes", 1, Cause.PASSWORD_MISSING)]),
     ("password-wrong", [failing("sentinels", 1, Cause.PASSWORD_WRONG)]),
     ("password-unwanted", [failing("nodes", 1, Cause.PASSWORD_UNWANTED)]),
@@ -212,6 +219,9 @@ STATES: list[tuple[str, list[Change]]] = [
     ("fsync-loose", [having(durability=Durability.STRICT)]),
     ("fsync-loose", [with_node(1, config={"appendfsync": "no"})]),
     ("down-after-short", [with_view(down_after_ms=2999)]),
+    ("down-after-short", [having(agents=AGENTS[:1]), with_view(down_after_ms=2999)]),
+    ("down-after-short", [*FOURTH, ALIVE, with_view(down_after_ms=2999)]),
+    ("down-after-short", [OF_SENTINELS, with_view(down_after_ms=2999)]),
     ("down-after-long", [with_view(down_after_ms=3001)]),
     ("failover-timeout-long", [with_view(failover_timeout_ms=180_000)]),
     ("parallel-syncs-none", [with_view(parallel_syncs=0)]),
@@ -220,11 +230,16 @@ STATES: list[tuple[str, list[Change]]] = [
         "nobody-promotable",
         [with_node(n, config={"replica-priority": "0"}) for n in (1, 2)],
     ),
+    ("held-back", [ALIVE, with_node(1, config={"replica-priority": "0"})]),
     ("priorities-unequal", [with_node(1, config={"replica-priority": "50"})]),
     ("priorities-unequal", [with_node(1, config={"replica-priority": "0"})]),
     ("unfenced", [with_node(0, config={"min-replicas-to-write": "0"})]),
     ("fenced-late", [with_node(0, config={"min-replicas-max-lag": "10"})]),
     ("frozen-replica-kept", [with_node(0, config={"repl-timeout": "60"})]),
+    (
+        "frozen-replica-kept",
+        [having(agents=AGENTS[:1]), with_node(0, config={"repl-timeout": "60"})],
+    ),
     ("version-old", [version("nodes", 1, redis_version="6.2.14")]),
     ("version-old", [version("sentinels", 1, redis_version="6.2.14")]),
     ("version-old", [version("nodes", 1, redis_version="7.2.4", valkey_version="7.1.0")]),
@@ -269,8 +284,6 @@ def test_the_most_serious_stands_first() -> None:
     assert set(levels) == set(Severity)
 
 
-ALIVE = having(agents=(Agent(AGENT, alive=True, ready=True),))
-
 # What looks like trouble, and is none.
 HARMLESS: list[tuple[str, list[Change]]] = [
     ("down-after-short", [ALIVE, with_view(down_after_ms=1000)]),
@@ -280,6 +293,13 @@ HARMLESS: list[tuple[str, list[Change]]] = [
         [having(durability=Durability.FAST), with_node(0, config={"repl-timeout": "60"})],
     ),
     ("priorities-unequal", [ALIVE, with_node(1, config={"replica-priority": "0"})]),
+    ("held-back", [with_node(1, config={"replica-priority": "0"})]),
+    ("held-back", [ALIVE, with_node(1, config={"replica-priority": "50"})]),
+    ("held-back", [ALIVE, *(with_node(n, config={"replica-priority": "0"}) for n in (1, 2))]),
+    ("network-slow", [with_server("nodes", 1, unsure_s=0.01)]),
+    ("network-slow", [with_server("sentinels", 1, unsure_s=1.0)]),
+    ("node-silent", [failing("nodes", 1, Cause.NOT_UNDERSTOOD)]),
+    ("sentinel-silent", [failing("sentinels", 1, Cause.NOT_UNDERSTOOD)]),
     ("clock-off", [with_server("nodes", 1, ahead_s=2.0, unsure_s=1.1)]),
     ("evicts", [with_node(1, info={"maxmemory": "0", "maxmemory_policy": "allkeys-lru"})]),
     (
@@ -340,6 +360,24 @@ def test_a_failed_snapshot_is_an_error_only_where_it_stops_writes() -> None:
     stopped = after(with_node(1, info=failed, config={"save": "60 1"}))
     assert [each.severity for each in findings(kept)] == [Severity.WARNING]
     assert [each.severity for each in findings(stopped)] == [Severity.ERROR]
+
+
+def test_a_replica_that_its_agent_holds_back_leaves_an_installation_healthy() -> None:
+    found = findings(after(ALIVE, with_node(1, config={"replica-priority": "0"})))
+    assert [(each.code, each.node) for each in found] == [("held-back", str(DATA[1]))]
+    assert found[0].severity is Severity.NOTE
+    assert f"redis-cli -h {DATA[1].host} -p 6379 INFO replication" in found[0].advice
+
+
+def test_a_slow_network_is_told_in_milliseconds() -> None:
+    found = findings(after(with_server("nodes", 2, unsure_s=0.026)))
+    assert [(each.code, each.node) for each in found] == [("network-slow", str(DATA[2]))]
+    assert "takes 52 ms" in found[0].text
+
+
+def test_numbers_that_are_none_are_not_told() -> None:
+    odd = {"loading": "--1", "used_memory": "²", "redis_version": "7.²", "maxmemory": "9" * 5000}
+    assert findings(after(with_node(1, info=odd))) == ()
 
 
 def test_the_clock_here_is_judged_by_the_others() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from cli.test_health import answering
 from guarita import processes
 from guarita.config import Address, StoreSettings
 from guarita.doctor.findings import findings
+from guarita.node.endpoint import Answer, Endpoint
 from guarita.servers import find_server
-from guarita.topology.local import LocalCluster, LocalSentinel, LocalStandalone
+from guarita.topology.local import LocalCluster, LocalSentinel, LocalStandalone, Node
 from guarita.topology.local.ports import free_ports
 
 from .conftest import codes, look, said, settings
@@ -54,14 +55,62 @@ def test_a_password_that_the_server_does_not_want(standalone: LocalStandalone) -
 
 def test_agents_that_live_are_ready_or_do_not_answer(standalone: LocalStandalone) -> None:
     store = settings(standalone)
-    with answering({"/livez": 200, "/readyz": 200}) as port:
+    with answering({"/livez": 200, "/readyz": 200, "/role": 503}) as port:
         seen = look(store, agents=[Address("127.0.0.1", port)])
         assert codes(seen) == set()
         assert seen.has_agents
-    with answering({"/livez": 200, "/readyz": 503}) as port:
+    with answering({"/livez": 200, "/readyz": 503, "/role": 503}) as port:
         seen = look(store, agents=[Address("127.0.0.1", port)])
-        assert "/readyz answered 503" in said(seen, "agent-not-ready")
+        assert "/readyz answered 503. " in said(seen, "agent-not-ready")
     assert codes(look(store, agents=[Address("127.0.0.1", port)])) == {"agent-silent"}
+
+
+@contextmanager
+def agent_saying(ready: bytes, alive: bytes = b"") -> Iterator[Address]:
+    """The endpoint of an agent whose answers are well, or these bodies with status 503."""
+
+    def saying(body: bytes) -> Callable[[], Answer]:
+        return lambda: Answer(503 if body else 200, body or b"well\n")
+
+    address = Address("127.0.0.1", free_ports(1)[0])
+    endpoint = Endpoint(str(address), {"/livez": saying(alive), "/readyz": saying(ready)})
+    endpoint.start()
+    try:
+        yield address
+    finally:
+        endpoint.close()
+
+
+def test_an_agent_s_reason_is_told_in_its_own_words(standalone: LocalStandalone) -> None:
+    store = settings(standalone)
+    reason = "its file is damaged (odd) and may be the only copy: 0 of 3 Sentinels answer"
+    with agent_saying(ready=f"{reason}.\nand more\n".encode()) as address:
+        text = said(look(store, agents=[address]), "agent-not-ready")
+    assert f"The node agent is not ready: /readyz answered 503: {reason}. " in text
+    assert "more" not in text
+    with agent_saying(ready=b"", alive=b"the server does not run\n") as address:
+        text = said(look(store, agents=[address]), "agent-silent")
+    assert "/livez answered 503: the server does not run. " in text
+
+
+def test_an_agent_s_reason_does_nothing_to_a_terminal(standalone: LocalStandalone) -> None:
+    body = "\x1b[2J\x1b]0;odd\x07\u202ewell.".encode() + b"\xff\r" + b"x" * 9000
+    with agent_saying(ready=body) as address:
+        text = said(look(settings(standalone), agents=[address]), "agent-not-ready")
+    assert text.isprintable()
+    assert "�[2J�]0;odd��well.� xxx" in text
+    assert "x…. " in text
+    assert len(text) < 500
+
+
+def test_an_agent_of_a_sentinel_minds_no_data_node(standalone: LocalStandalone) -> None:
+    with agent_saying(ready=b"") as address:
+        seen = look(settings(standalone), agents=[address])
+    assert codes(seen) == set()
+    assert [(each.alive, each.ready, each.of_data_node) for each in seen.agents] == [
+        (True, True, False)
+    ]
+    assert not seen.has_agents
 
 
 @pytest.mark.cluster
@@ -156,6 +205,10 @@ def test_a_server_that_loads_its_data(slow_to_load: tuple[object, int]) -> None:
     assert processes.wait_until(lambda: "loading" in codes(look(store)), timeout_s=10)
 
 
+def agents_of(nodes: tuple[Node, ...]) -> list[Address]:
+    return [Address(node.host, node.http_port or 0) for node in nodes]
+
+
 def test_an_installation_that_is_run_by_agents_is_well_as_soon_as_they_are_known(
     tmp_path: Path,
 ) -> None:
@@ -163,14 +216,16 @@ def test_an_installation_that_is_run_by_agents_is_well_as_soon_as_they_are_known
     started(installation)
     try:
         store = settings(installation, data_nodes=[str(node) for node in installation.nodes])
-        agents = [Address(node.host, node.http_port) for node in installation.nodes]
+        agents = agents_of(installation.nodes)
 
         def told(wanted: set[str], **more: list[Address]) -> bool:
             """A replica is not promotable before it has caught up, a moment after it is linked."""
             return processes.wait_until(lambda: codes(look(store, **more)) == wanted, timeout_s=20)
 
         assert told(set(), agents=agents)
-        assert told({"down-after-short", "frozen-replica-kept"})
+        assert told(set(), agents=agents[1:])
+        for few in ([], agents[:1], agents_of(installation.sentinels)):
+            assert told({"down-after-short", "frozen-replica-kept"}, agents=few)
         installation.kill(installation.replicas()[0])
         assert {"agent-silent", "node-silent"} <= codes(look(store, agents=agents))
     finally:

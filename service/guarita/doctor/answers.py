@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import redis
-from redis.exceptions import AuthenticationError, NoPermissionError
+from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError
 
 from guarita.config import Address
 from guarita.doctor.seen import Cause, Failure, Listed, Member, Refusal, View
 
+_LONGEST = 300  # characters of somebody else's words
 # OpenSSL's codes of X509_verify_cert_error_string(3).
 _EXPIRED = {10}
 _OTHER_NAME = {62, 64}
@@ -32,6 +33,13 @@ _KEPT = frozenset(
 
 def text_of(answer: Any) -> str:
     return answer.decode(errors="replace") if isinstance(answer, bytes) else str(answer)
+
+
+def harmless(answer: bytes | str) -> str:
+    """Somebody else's words in one line that is not too long and does nothing to a terminal."""
+    line = " ".join(text_of(answer).split())
+    shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
+    return shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 1]}…"
 
 
 def fields(flat: Any) -> dict[str, str]:
@@ -163,8 +171,16 @@ def refusals(answer: Any) -> tuple[Refusal, ...]:
 # Errors
 
 
-def failure(exc: BaseException) -> Failure:
+def not_understood(exc: Exception) -> Failure:
+    """An answer of another shape than that of the servers which are known."""
+    words = harmless(f"{type(exc).__name__}: {exc}")
+    return Failure(Cause.NOT_UNDERSTOOD, f"its answer is not understood ({words})")
+
+
+def failure(exc: Exception) -> Failure:
     """Why a server could not be asked."""
+    if isinstance(exc, InvalidResponse):
+        return not_understood(exc)
     chain = tuple(_chain(exc))
     for each in chain:
         if isinstance(each, ssl.SSLCertVerificationError):

@@ -273,6 +273,19 @@ class Kind(Enum):
         "A Sentinel stands still while it resolves names, and so does a request that reconnects.",
         "Mend the name service, cache names on each machine, or use addresses.",
     )
+    NETWORK_SLOW = _warning(
+        "A round trip from here to a data node takes more than 20 ms.",
+        "Each write takes a round trip to the primary, and with durability balanced or strict one "
+        "more from there to the replicas.",
+        "Run services and data nodes in one place, and mend the network between them: "
+        "`{cli} --latency`. If the node itself is slow, `{cli} SLOWLOG GET` says what it does.",
+    )
+    ANSWER_NOT_UNDERSTOOD = _error(
+        "A server's answer is not understood.",
+        "Nothing that it says is judged here, and the service may not understand it either.",
+        "Look whether the address leads to Redis or Valkey, of a version that is supported: "
+        "`{cli} INFO server`. If so, please report it with this finding.",
+    )
     PASSWORD_MISSING = _error(
         "A server asks for a password (NOAUTH).",
         "The server wants a password and none is configured, so the service cannot work.",
@@ -342,7 +355,7 @@ class Kind(Enum):
         "`tls-auth-clients`.",
     )
     AGENT_SILENT = _error(
-        "A node agent does not answer.",
+        "A node agent does not answer, or answers that its server does not run.",
         "Without its agent a node is not restarted, rejoined or fenced quickly.",
         "Start it, or correct its address.",
     )
@@ -396,10 +409,11 @@ class Kind(Enum):
     # Settings outside the safe range
 
     DOWN_AFTER_SHORT = _warning(
-        "`down-after-milliseconds` is below 3000 and no node agent is known.",
+        "`down-after-milliseconds` is below 3000, and more than one data node has no node agent "
+        "that is known.",
         "Where no node agent runs, a primary that comes back as a replica may never be healed: "
         "Sentinel refuses replicas whose link was down for ten times this.",
-        "Run `guarita node` and name the agents (`node.agents`), or on every Sentinel: "
+        "Run `guarita node` and name all agents (`node.agents`), or on every Sentinel: "
         "`{cli} SENTINEL SET {name} down-after-milliseconds 3000`.",
     )
     DOWN_AFTER_LONG = _warning(
@@ -429,6 +443,14 @@ class Kind(Enum):
         "Every replica has priority 0: if the primary dies, nobody is promoted.",
         "`{cli} CONFIG SET replica-priority 100`; a node agent does it once the node caught up.",
     )
+    HELD_BACK = _note(
+        "A replica has priority 0 where node agents run.",
+        "It is not to be promoted just now: its agent holds it back until it has caught up with "
+        "its primary.",
+        "Wait some seconds. If it stays, look at its link and its offset (`{cli} INFO "
+        "replication`) and at its agent's log, where `promotable` says that it has caught up; a "
+        "node without an agent: `{cli} CONFIG SET replica-priority 100`.",
+    )
     PRIORITIES_UNEQUAL = _warning(
         "Data nodes have different priorities.",
         "Sentinel promotes by priority before it looks at who has the most writes.",
@@ -445,10 +467,11 @@ class Kind(Enum):
         "`{cli} CONFIG SET min-replicas-max-lag {wanted}`, and `CONFIG REWRITE`.",
     )
     FROZEN_REPLICA_KEPT = _warning(
-        "`repl-timeout` is longer than `store.deadline_s`, and no node agent is known.",
+        "`repl-timeout` is longer than `store.deadline_s`, and more than one data node has no node "
+        "agent that is known.",
         "Where no node agent runs, a frozen replica stays attached for this long, and every write "
         "waits for it beyond `store.deadline_s`.",
-        "Run `guarita node` and name the agents (`node.agents`), or: "
+        "Run `guarita node` and name all agents (`node.agents`), or: "
         "`{cli} CONFIG SET repl-ping-replica-period 1 repl-timeout {wanted}`.",
     )
 

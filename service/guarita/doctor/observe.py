@@ -12,7 +12,17 @@ from functools import partial
 
 from guarita.config import Address, SessionSettings, StoreSettings, Topology
 from guarita.doctor import ask
-from guarita.doctor.seen import Agent, HostName, Node, Seen, Sentinel
+from guarita.doctor.answers import not_understood
+from guarita.doctor.seen import (
+    Agent,
+    Cause,
+    Failure,
+    HostName,
+    Node,
+    Seen,
+    Sentinel,
+    Server,
+)
 
 BUDGET_S = 2.0
 
@@ -64,7 +74,7 @@ class _Round:
         self._store = store
         self._sessions = sessions
         self._now = now
-        self._answers: queue.SimpleQueue[tuple[_Key, _Answer | Exception]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[_Key, _Answer, list[Address]]] = queue.SimpleQueue()
         self._asked: dict[_Key, _Answer | None] = {}  # in order of asking
 
     def begin(self, agents: tuple[Address, ...]) -> None:
@@ -81,19 +91,18 @@ class _Round:
             self._ask((Agent, address), partial(ask.ask_agent, address, store.data.tls))
 
     def wait(self, until: float) -> None:
-        """Collects answers and asks whom they name. Raises what no server can be blamed for."""
+        """Collects answers and asks whom they name."""
         while any(answer is None for answer in self._asked.values()):
             try:
-                key, answer = self._answers.get(timeout=max(0.0, until - time.monotonic()))
+                key, answer, named = self._answers.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
                 return
-            if isinstance(answer, Exception):
-                raise answer
             self._asked[key] = answer
-            self._ask_nodes(_whom_it_names(answer))
+            self._ask_nodes(named)
 
     def found(self, budget_s: float) -> list[_Answer]:
-        return [answer or _late(key, budget_s) for key, answer in self._asked.items()]
+        late = Failure(Cause.SILENT, f"no answer within {budget_s:g} s")
+        return [answer or _failed(key, late, budget_s) for key, answer in self._asked.items()]
 
     def _ask_sentinel(self, address: Address) -> None:
         sentinel = self._store.sentinel
@@ -122,10 +131,13 @@ class _Round:
         self._asked[key] = None
 
         def answer() -> None:
+            named: list[Address] = []
             try:
-                self._answers.put((key, question()))
-            except Exception as exc:  # noqa: BLE001 - raised where the answers are collected
-                self._answers.put((key, exc))
+                found = question()
+                named = _whom_it_names(found)
+            except Exception as exc:  # noqa: BLE001 - told of this one; the others are judged
+                found = _failed(key, not_understood(exc))
+            self._answers.put((key, found, named))
 
         threading.Thread(target=answer, name="guarita-doctor", daemon=True).start()
 
@@ -141,13 +153,14 @@ def _whom_it_names(answer: _Answer) -> list[Address]:
     return []
 
 
-def _late(key: _Key, budget_s: float) -> _Answer:
+def _failed(key: _Key, failure: Failure, took_s: float = 0.0) -> _Answer:
+    """Who was asked, without an answer to be judged."""
     kind, where = key
     if isinstance(where, str):
-        return HostName(where, budget_s, failure=f"no answer within {budget_s:g} s")
+        return HostName(where, took_s, failure=failure.text)
     if kind is Agent:
-        return Agent(where, alive=False, ready=False, trouble=f"no answer within {budget_s:g} s")
-    server = ask.late(where, budget_s)
+        return Agent(where, alive=False, ready=False, trouble=failure.text)
+    server = Server(where, failure)
     return Sentinel(server) if kind is Sentinel else Node(server)
 
 

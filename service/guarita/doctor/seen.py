@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ class Cause(StrEnum):
     CERTIFICATE_NAME = "certificate-name"
     CERTIFICATE_UNTRUSTED = "certificate-untrusted"
     TLS = "tls"
+    NOT_UNDERSTOOD = "not-understood"
     OTHER = "other"
 
 
@@ -55,7 +57,7 @@ class Server:
     user: str = "default"  # as whom it was asked
     info: Mapping[str, str] = field(default_factory=dict)  # the fields of INFO that matter
     ahead_s: float | None = None  # its clock less ours, in the middle of the round trip
-    unsure_s: float = 0.0  # half of that round trip
+    unsure_s: float = 0.0  # half of that round trip, the quickest of some
     denied: tuple[str, ...] = ()  # what the doctor itself may not ask
     refusals: tuple[Refusal, ...] = ()
     certificate_ends_s: float | None = None  # Unix time
@@ -66,8 +68,8 @@ class Server:
         """`("Redis", (7, 0, 15))`, or None where it was not told."""
         name = "Valkey" if "valkey_version" in self.info else "Redis"
         text = self.info.get(f"{name.lower()}_version", "")
-        parts = text.split(".")
-        return (name, tuple(map(int, parts))) if all(part.isdigit() for part in parts) else None
+        is_told = re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})*", text)
+        return (name, tuple(map(int, text.split(".")))) if is_told else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +204,7 @@ class Node:
         """The first of these that CONFIG GET or INFO told as a number; None where neither did."""
         told = {**self.info, **self.config}
         text = next((told[name] for name in names if name in told), "")
-        return int(text) if text.lstrip("-").isdigit() else None
+        return int(text) if re.fullmatch(r"-?[0-9]{1,30}", text) else None
 
 
 def _followers(info: Mapping[str, str]) -> Iterator[Follower]:
@@ -234,6 +236,7 @@ class Agent:
     alive: bool
     ready: bool
     trouble: str = ""
+    of_data_node: bool = True  # else of a Sentinel
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +280,11 @@ class Seen:
 
     @property
     def has_agents(self) -> bool:
-        return bool(self.agents) and all(agent.alive for agent in self.agents)
+        """Whether agents mind the data nodes: they are alive, and known of all but one at most,
+        as an agent's own configuration has those of the others."""
+        known = [agent for agent in self.agents if agent.of_data_node]
+        enough = max(1, len(self.members) - 1)
+        return len(known) >= enough and all(agent.alive for agent in known)
 
     @property
     def members(self) -> tuple[Node, ...]:

@@ -11,6 +11,7 @@ from guarita.doctor.kinds import Kind
 from guarita.doctor.seen import Cause, Seen, is_local
 
 _SLOW_S = 0.2
+_SLOW_TRIP_S = 0.02
 _RECENT_S = 60
 _SOON_DAYS = 30
 _DAY_S = 86_400
@@ -23,6 +24,7 @@ _KINDS = {
     Cause.CERTIFICATE_NAME: Kind.CERTIFICATE_NAME,
     Cause.CERTIFICATE_UNTRUSTED: Kind.CERTIFICATE_UNTRUSTED,
     Cause.TLS: Kind.TLS_FAILED,
+    Cause.NOT_UNDERSTOOD: Kind.ANSWER_NOT_UNDERSTOOD,
 }
 # What doctor asks, and the rule that allows it.
 _RULES = {
@@ -85,6 +87,14 @@ def names(seen: Seen) -> Iterator[Finding]:
             yield Kind.NAME_SLOW.at(name.host, text)
 
 
+def network_slow(seen: Seen) -> Iterator[Finding]:
+    for node in seen.answering:
+        trip_s = 2 * node.server.unsure_s
+        if trip_s > _SLOW_TRIP_S:
+            text = f"A round trip from here takes {trip_s * 1000:.0f} ms."
+            yield Kind.NETWORK_SLOW.at(node.address, text)
+
+
 def permission_missing(seen: Seen) -> Iterator[Finding]:
     """What the service's own user may not do, on data nodes and on Sentinels."""
     lacking = [(node.server, node.lacks) for node in seen.answering]
@@ -140,10 +150,10 @@ def agents(seen: Seen) -> Iterator[Finding]:
     for agent in seen.agents:
         place: Address = agent.address
         if not agent.alive:
-            text = f"The node agent does not answer: {agent.trouble}."
+            text = f"The node agent is not alive: {agent.trouble.rstrip('.')}."
             yield Kind.AGENT_SILENT.at(place, text)
         elif not agent.ready:
-            text = f"The node agent is not ready: {agent.trouble}."
+            text = f"The node agent is not ready: {agent.trouble.rstrip('.')}."
             yield Kind.AGENT_NOT_READY.at(place, text)
 
 
@@ -151,6 +161,7 @@ ALL = (
     silent,
     wrong_kind,
     names,
+    network_slow,
     permission_missing,
     not_seen,
     refused_by_acl,

@@ -61,8 +61,11 @@ def priorities(seen: Seen) -> Iterator[Finding]:
             yield Kind.NOBODY_PROMOTABLE.at(node.address, "Its replica-priority is 0.")
         return
     told = [node for node in seen.answering if node.priority is not None]
-    if seen.has_agents:  # 0 is how an agent keeps back a node that has not caught up yet
+    if seen.has_agents:  # 0 is how an agent holds back a node that has not caught up yet
         told = [node for node in told if node.priority]
+        for node in replicas:
+            if not node.priority:
+                yield Kind.HELD_BACK.at(node.address, "Its replica-priority is 0.")
     if len({node.priority for node in told}) > 1:
         said = ", ".join(f"{node.address} {node.priority}" for node in told)
         yield Kind.PRIORITIES_UNEQUAL.at("", f"replica-priority differs: {said}.")
