@@ -14,7 +14,6 @@ from guarita.topology.local.sentinel import PRIMARY_NAME
 from .stage import READY_S, Stage
 
 ISOLATED_S = 8.0
-DEAD_S = 5.0
 APART_S = 3.0  # between two starts of the worst order
 ALONE_S = 2.0  # of writes that the first node to stop does not have
 
@@ -56,16 +55,15 @@ def masterless(stage: Stage) -> None:
 
 
 def reset_then_kill(stage: Stage) -> None:
-    """D8: RESET on all Sentinels, then kill -9 the primary, started again 5 s later"""
+    """D8: RESET on all Sentinels, then kill -9 the primary; it stays dead until there is another"""
     primary = stage.primary
     for sentinel in stage.sentinel.sentinels:
         with stage.sentinel.client(sentinel) as client:
             client.sentinel_reset(PRIMARY_NAME)
     began_s = time.monotonic()
     stage.kill(primary)
-    stage.hold(DEAD_S)
-    stage.start(primary)
     stage.time_until("primary_s", stage.has_primary, since_s=began_s)
+    stage.start(primary)
     stage.steady()
 
 

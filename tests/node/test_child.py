@@ -115,6 +115,10 @@ def test_what_a_killed_agent_left_is_ended_and_nobody_else(child: Child, tmp_pat
         lambda: note.read_text().split()[:1] not in ([], [str(agent.pid)]), timeout_s=20
     )
     server = processes.identify(int(note.read_text().split()[0]))
+    # It has told that it is up: later nobody reads that any more.
+    assert processes.wait_until(
+        lambda: any(each.split()[-1] == "up" for each in [*child.last_lines]), timeout_s=20
+    )
     child.send(signal.SIGKILL)
     assert child.ended.wait(20)
     assert processes.condition(server) is Condition.RUNNING

@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from guarita.node.forget import Scene, Step, decide
+from guarita.node.forget import PATIENCE_S, URGENT_S, Scene, Step, decide
 from guarita.node.sentinel_view import View, named_by_majority
 from guarita.stores.durability import Address
 
@@ -115,6 +115,27 @@ def test_whom_a_sentinel_has_lost_it_is_told_of_again(lost: View) -> None:
 def test_of_those_that_lost_somebody_the_first_is_told_first() -> None:
     lost: dict[Address, View | None] = {each: view(each, replicas={}) for each in SENTINELS}
     assert [step(scene(me, lost)) for me in SENTINELS] == [Step.INTRODUCE, None, None]
+    # One that is silent keeps nobody from it: without replicas there is no failover.
+    lost[S1] = None
+    assert [step(scene(me, lost)) for me in SENTINELS] == [None, Step.INTRODUCE, None]
+
+
+@pytest.mark.parametrize(
+    ("healthy", "replicas", "patience_s"),
+    [
+        (False, {}, URGENT_S),
+        (False, {GONE: False}, URGENT_S),
+        (False, {B: False}, PATIENCE_S),
+        (True, {}, PATIENCE_S),
+    ],
+    ids=["dead", "dead, and a stranger", "dead, but one is known", "well"],
+)
+def test_it_is_urgent_where_the_primary_is_dead_and_nobody_could_follow_it(
+    healthy: bool, replicas: dict[Address, bool], patience_s: float
+) -> None:
+    change = decide(scene(S1, {S1: view(S1, healthy=healthy, replicas=replicas)}))
+    assert change
+    assert (change.step, change.patience_s) == (Step.INTRODUCE, patience_s)
 
 
 def test_never_do_two_sentinels_act_on_what_they_all_see() -> None:

@@ -19,7 +19,7 @@ from guarita.config import Address as ConfigAddress
 from guarita.config import Credentials, Settings, check_data_node
 from guarita.kubernetes.api import Api
 from guarita.node import boot, damage, handover, leave, metrics
-from guarita.node.child import Child, Restarts
+from guarita.node.child import Child, Restarts, exit_status
 from guarita.node.conf import agent_user, data_lines, write_file
 from guarita.node.directory import enter
 from guarita.node.duty import Duty, Since
@@ -127,7 +127,7 @@ class Agent:
                     return self._stop()
                 if not (served and restarts.allow(time.monotonic())):
                     _log.error("the server ended", exit_code=code)
-                    return code if code >= 0 else 128 - code
+                    return exit_status(code)
                 metrics.ACTIONS.labels("restart").inc()
                 _log.warning("restart", reason=f"the server ended with {code}")
         finally:
@@ -183,6 +183,8 @@ class Agent:
         while self._goes_on():
             own = self._observer.now()
             if own is None or own.history is None:
+                if refusal := self._observer.refusal:
+                    self._tell_wait(refusal)
                 self._pause()
                 continue
             words, peers = self._ask_words(), {}
@@ -271,7 +273,7 @@ class Agent:
                 _log.warning("leaves without a word", reason=str(exc))
             finally:
                 observer.close()
-        return self._child.stop(max(2.0, deadline_s - time.monotonic()))
+        return exit_status(self._child.stop(max(2.0, deadline_s - time.monotonic())))
 
     def _hand_over(self, deadline_s: float) -> Address | None:
         """The new primary, if there is one."""
@@ -289,6 +291,7 @@ class Agent:
             self._sentinel_clients.values(),
             self._settings.store.sentinel.primary_name,
             self._client_of,
+            self._ask_words,
         ).run(max(0.0, end_s - time.monotonic()))
 
     def _why_not_hand_over(self) -> str | None:
@@ -307,6 +310,8 @@ class Agent:
             return
         self._server.be_promotable(False)
         self._server.close_door()
+        metrics.ACTIONS.labels("leave").inc()
+        _log.warning("leave", reason="it is to stop: nobody reaches it until it is voted out")
         since = Since()
         while time.monotonic() < deadline_s and not self._child.ended.is_set():
             self._watch.hurry()
@@ -318,6 +323,7 @@ class Agent:
                 _log.info("leaves", reason=reason)
                 return
             self._pause()
+        _log.warning("leaves", reason="its time is over, and the Sentinels have not voted it out")
 
     def _tell(self, commands: Sequence[Command]) -> None:
         """What has changed in files."""

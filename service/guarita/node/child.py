@@ -50,6 +50,7 @@ class Child:
 
     def start(self, argv: Sequence[str], directory: Path) -> None:
         """Start it in this directory. Raises `TopologyError` if the program cannot be run."""
+        process: subprocess.Popen[str] | None = None
         try:
             process = subprocess.Popen(  # noqa: S603
                 argv,
@@ -64,7 +65,10 @@ class Child:
                 umask=0o077,  # its data, and its configuration when it rewrites that
             )
             (directory / PID_FILE).write_text(_noted(processes.identify(process.pid)))
-        except (OSError, ProcessLookupError) as exc:
+        except OSError as exc:
+            if process is not None:  # nobody would know of it
+                process.kill()
+                process.wait()
             raise TopologyError(f"{argv[0]} cannot be started: {exc}") from exc
         self._process, self.ended = process, threading.Event()
         self.last_lines = deque(maxlen=LAST_LINES)
@@ -102,6 +106,7 @@ class Child:
         try:
             return process.wait(timeout_s)
         except subprocess.TimeoutExpired:
+            _log.warning("kill", reason=f"it has not ended {timeout_s:.1f} s after SIGTERM")
             process.kill()
             return process.wait()
 
@@ -128,6 +133,11 @@ class Restarts:
         if not too_often:
             self._seconds.append(now_s)
         return not too_often
+
+
+def exit_status(code: int) -> int:
+    """What we end with where the server ended so: as a shell has it, 128 and more for a signal."""
+    return code if code >= 0 else 128 - code
 
 
 def end_orphan(directory: Path, timeout_s: float = 5.0) -> bool:

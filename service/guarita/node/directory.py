@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 
 from guarita.errors import TopologyError
+from guarita.node import metrics
 from guarita.node.child import end_orphan
 
 LOCK = "agent.lock"
@@ -39,5 +40,6 @@ def enter(path: Path) -> Path:
             "another directory."
         ) from exc
     if end_orphan(directory):
-        _log.warning("ended a server that another agent had left here")
+        metrics.ACTIONS.labels("end_orphan").inc()
+        _log.warning("end_orphan", reason="an agent that was killed had left its server here")
     return directory

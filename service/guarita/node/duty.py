@@ -109,11 +109,11 @@ class Duty:
         """Sentinel may have changed it, or somebody by hand."""
         if own.role is self._role:
             return
-        self._role = own.role
         if own.role is Role.PRIMARY:
             self._set_promotable(True, "it was made primary")
         else:
             self._set_promotable(False, f"it was made a replica of {own.follows}")
+        self._role = own.role  # last: where the server does not do as told, it is told again
 
     def _rejoin(self, own: Own, words: Words) -> bool:
         named, is_primary = words.named, own.role is Role.PRIMARY

@@ -15,6 +15,9 @@ from guarita.node.sentinel_view import View, named_by_majority
 from guarita.stores.durability import Address
 
 PATIENCE_S = 10.0
+# Where there is nobody to promote: a Sentinel takes no replica whose link has been down for
+# `down-after` and ten times that (Redis, sentinelSelectSlave), counted from its own start.
+URGENT_S = 2.0
 
 
 class Step(StrEnum):
@@ -26,6 +29,7 @@ class Step(StrEnum):
 class Change:
     step: Step
     reason: str
+    patience_s: float = PATIENCE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +46,17 @@ class Scene:
 
 
 def decide(scene: Scene) -> Change | None:
-    """What to do once this has been said for `PATIENCE_S`; None where nothing is to be done.
+    """What to do once this has been said for its patience; None where nothing is to be done.
 
-    One Sentinel at a time, by their order: the others keep what this one is about to lose.
+    One Sentinel at a time, by their addresses: the others keep what this one is about to lose.
     """
     own = scene.views.get(scene.me)
-    if own is None or not _those_before_are_clean(scene):
+    if own is None or not _those_before_are_clean(scene, own):
         return None
     if missing := _missing(own, scene):
-        return Change(Step.INTRODUCE, f"it does not know {_words(missing)}")
+        nobody_left = not (own.healthy or own.replicas.keys() & scene.peers)
+        patience_s = URGENT_S if nobody_left else PATIENCE_S
+        return Change(Step.INTRODUCE, f"it does not know {_words(missing)}", patience_s)
     dead = _dead(own, scene)
     if not dead or not _may_forget(own, scene):
         return None
@@ -69,16 +75,17 @@ def _may_forget(own: View, scene: Scene) -> bool:
     )
 
 
-def _those_before_are_clean(scene: Scene) -> bool:
-    own = scene.views[scene.me]
-    for sentinel, view in scene.views.items():
-        if sentinel == scene.me:
-            return True
-        if view is None or own is None or view.primary != own.primary:
+def _those_before_are_clean(scene: Scene, own: View) -> bool:
+    """One that is silent has nothing to lose, and must not keep the others from learning."""
+    for sentinel in sorted(each for each in scene.views if each < scene.me):
+        view = scene.views[sentinel]
+        if view is None:
+            continue
+        if view.primary != own.primary:
             return False
         if _missing(view, scene, sentinel) or _dead(view, scene):
             return False
-    return False
+    return True
 
 
 def _missing(view: View, scene: Scene, sentinel: Address | None = None) -> list[Address]:

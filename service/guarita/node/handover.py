@@ -85,10 +85,12 @@ class HandOver:
         sentinels: Iterable[redis.Redis],
         primary_name: str,
         client_of: Callable[[Address], redis.Redis],
+        ask_words: Callable[[], Words],
     ) -> None:
         self._me = me
         self._server = server
         self._look = look
+        self._ask_words = ask_words
         self._sentinels = tuple(sentinels)
         self._primary_name = primary_name
         self._client_of = client_of
@@ -105,15 +107,24 @@ class HandOver:
         if sentinel is None:
             self._give_up("no Sentinel has a replica to promote")
             return None
+        if reason := why_not(self._me, self._look(), self._ask_words()):  # that took a while
+            self._give_up(reason)
+            return None
         self._server.pause_writes(PAUSE_S)
         try:
             return self._switch(sentinel)
         finally:
-            self._server.resume_writes()
+            try:
+                self._server.resume_writes()
+            except (RedisError, OSError) as exc:  # it goes on by itself
+                _log.warning("the pause of writes is not ended", reason=str(exc))
 
     def _switch(self, sentinel: redis.Redis) -> Address | None:
         own = self._look()
         group, offset = candidates(own), own.offset
+        if own.role is not Role.PRIMARY or not group:
+            self._give_up("somebody else has changed who is primary")
+            return None
         clients = {node: self._client_of(node) for node in group}
 
         def all_have_all() -> bool:
@@ -121,6 +132,9 @@ class HandOver:
 
         if not _wait(all_have_all, EQUAL_S):
             self._give_up("a replica does not get all that was written")
+            return None
+        if not self._names_me(sentinel):  # it would fail over another one
+            self._give_up("the Sentinel does not name it any more")
             return None
         try:
             self._ask(sentinel, "FAILOVER")
@@ -170,6 +184,13 @@ class HandOver:
         except RedisError:
             return False
         return any(is_promotable(_fields(each), group) for each in replicas)
+
+    def _names_me(self, sentinel: redis.Redis) -> bool:
+        try:
+            found = self._ask(sentinel, "GET-MASTER-ADDR-BY-NAME")
+        except RedisError:
+            return False
+        return bool(found) and (found[0].decode(), int(found[1])) == self._me
 
     def _ask(self, sentinel: redis.Redis, word: str) -> Any:
         return sentinel.execute_command(  # type: ignore[no-untyped-call]

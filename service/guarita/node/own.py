@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from guarita.clients import exchange
 from guarita.node.peers import Role
@@ -18,7 +18,7 @@ from guarita.stores.guard import TALLIES, History
 
 INTERVAL_S = 0.1
 FRESH_S = 0.5
-_REPLICA = re.compile(rb"slave\d+:ip=([^,]*),port=(\d+),state=([^,]+),offset=(\d+),lag=(\d+)")
+_REPLICA = re.compile(rb"slave\d+:ip=([^,]*),port=(\d+),state=([^,]+),offset=(\d+),lag=(-?\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,8 @@ class Observer:
         self._last: Own | None = None
         self.has_loaded = False
         """Whether the server ever answered with its data loaded."""
+        self.refusal = ""
+        """In words, why the server that is up does not answer us; empty where it does."""
         self._over = threading.Event()
         self._connection: Any = None
         self._thread = threading.Thread(target=self._run, name="guarita-observer", daemon=True)
@@ -119,13 +121,17 @@ class Observer:
         while not self._over.is_set():
             try:
                 self._watch(self._connect())
-            except (RedisError, OSError, ValueError, KeyError):  # also: an answer cut short
+            except (AuthenticationError, ResponseError, ValueError) as exc:  # or a file is gone
+                self.refusal = f"the server does not take what its agent says: {exc}"
+                self._over.wait(INTERVAL_S)
+            except (RedisError, OSError, KeyError):  # also: an answer cut short
                 self._over.wait(INTERVAL_S)
 
     def _watch(self, connection: Any) -> None:
         try:
             while not self._over.is_set():
                 self._last = look(connection, self._counters)
+                self.refusal = ""
                 self.has_loaded = self.has_loaded or self._last.history is not None
                 self._on_look()
                 self._over.wait(INTERVAL_S)

@@ -100,13 +100,17 @@ class Agents:
     def ask(self, peers: Iterable[Address]) -> dict[Address, PeerState | None]:
         """Each of these data nodes; None where its agent does not answer in time.
 
-        One that hangs (its name does not resolve, say) is not asked again before it has answered.
+        One that hangs (its name does not resolve, say) is not asked again before it has answered;
+        what it says then is of no use any more.
         """
-        for agent in self._agents:
-            if agent not in self._asked:
-                self._asked[agent] = self._executor.submit(self._ask, agent)
-        done, _ = wait(self._asked.values(), 3 * self._timeout_s)
-        self._asked = {agent: each for agent, each in self._asked.items() if each not in done}
+        self._asked = {agent: each for agent, each in self._asked.items() if not each.done()}
+        asked = {
+            agent: self._executor.submit(self._ask, agent)
+            for agent in self._agents
+            if agent not in self._asked
+        }
+        self._asked |= asked
+        done, _ = wait(asked.values(), 3 * self._timeout_s)
         said = {state.node: state for state in (each.result() for each in done) if state}
         return {peer: said.get(peer) for peer in peers}
 

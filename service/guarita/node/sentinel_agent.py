@@ -17,7 +17,7 @@ from guarita.clients import client
 from guarita.config import Address as ConfigAddress
 from guarita.config import Credentials, Settings, check_sentinel
 from guarita.node import first, forget, metrics
-from guarita.node.child import Child, Restarts
+from guarita.node.child import Child, Restarts, exit_status
 from guarita.node.conf import agent_user, write_file
 from guarita.node.directory import enter
 from guarita.node.endpoint import Answer, Endpoint, renew, tls_of
@@ -31,6 +31,7 @@ from guarita.stores.durability import Address
 FILE = Path("sentinel.conf")  # in the data directory, which is the working directory
 INTERVAL_S = 1.0
 ASK_S = 0.3
+TURN_S = 4.0  # Sentinels that share their files start again one after another
 
 _log = structlog.get_logger("guarita.node")
 
@@ -44,6 +45,28 @@ def run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.ask_to_stop())
     return agent.run()
+
+
+class Turn:
+    """When a Sentinel starts again for another certificate: while all answer, and after those
+    before it. They may share their files, and so see that at the same moment.
+    """
+
+    def __init__(self, certificate: str) -> None:
+        """`certificate` is what it was started with."""
+        self._certificate = certificate
+        self._since_s: float | None = None
+
+    def has_come(
+        self, me: Address, views: Mapping[Address, View | None], now: str | None, now_s: float
+    ) -> bool:
+        """Whether it has, with this certificate in the files now (None: they cannot be read)."""
+        if now in (None, self._certificate) or not (views and all(views.values())):
+            self._since_s = None
+            return False
+        if self._since_s is None:
+            self._since_s = now_s
+        return now_s - self._since_s >= TURN_S * sorted(views).index(me)
 
 
 class SentinelAgent:
@@ -64,6 +87,7 @@ class SentinelAgent:
         self._own = client(self._me, sentinel, sentinel.timeout_s, 1.0)
         self._sentinels = sentinels_of(settings)
         self._view: View | None = None
+        self._is_waiting = False
         self._nodes: Credentials = agent_user(settings)
         self._tls = tls_of(node)
         self._endpoint = Endpoint(
@@ -89,9 +113,9 @@ class SentinelAgent:
                 code = self._child.exit_code or 0
                 if not (answered and restarts.allow(time.monotonic())):
                     _log.error("the server ended", exit_code=code)
-                    return code if code >= 0 else 128 - code
+                    return exit_status(code)
                 _act("restart", f"the server ended with {code}")
-            return self._child.stop(self._settings.node.stop_s)
+            return exit_status(self._child.stop(self._settings.node.stop_s))
         finally:
             self._endpoint.close()
             self._sentinels.close()
@@ -112,6 +136,7 @@ class SentinelAgent:
         """Whom to watch at a first start; None when it is to stop meanwhile."""
         agents = Agents(self._settings, timeout_s=ASK_S)
         started_s = time.monotonic()
+        self._is_waiting = True
         try:
             while not self._stopping.is_set():
                 views = [view for each, view in self._sentinels.look().items() if each != self._me]
@@ -126,6 +151,7 @@ class SentinelAgent:
                     return Memory(choice.primary, choice.config_epoch)
                 self._stopping.wait(0.2)
         finally:
+            self._is_waiting = False
             agents.close()
         return None
 
@@ -147,7 +173,7 @@ class SentinelAgent:
     def _serve_once(self, directory: Path) -> bool:
         """Until it ends or is to stop. Whether it ever answered."""
         passwords = Passwords(lambda: sentinel_commands(self._settings))
-        certified = certificate(self._settings)
+        turn = Turn(certificate(self._settings))
         renew(self._tls, self._settings.node)
         self._child.start([self._program.path, str(FILE), "--sentinel"], directory)
         pending: tuple[forget.Step, float] | None = None
@@ -158,15 +184,16 @@ class SentinelAgent:
                 passwords.mind(self._tell)
             views = self._sentinels.look() if is_prepared else {}
             self._view = views.get(self._me)
-            if views and all(views.values()) and self._has_another(certified):
-                self._child.send(signal.SIGTERM)  # a Sentinel reads them at its start alone
-            change = self._wanted(views)
             now_s = time.monotonic()
+            if turn.has_come(self._me, views, self._certificate(), now_s):
+                _act("certificate", "its files hold another one, which it reads at its start alone")
+                self._child.send(signal.SIGTERM)
+            change = self._wanted(views)
             if change is None:
                 pending = None
             elif pending is None or pending[0] is not change.step:
                 pending = (change.step, now_s)
-            elif now_s - pending[1] >= forget.PATIENCE_S:
+            elif now_s - pending[1] >= change.patience_s:
                 self._carry_out(change)
                 pending = None
             self._child.ended.wait(INTERVAL_S if is_prepared else 0.05)
@@ -181,12 +208,12 @@ class SentinelAgent:
             return False
         return True
 
-    def _has_another(self, certified: str) -> bool:
-        """Whether the files of TLS are others; not while they cannot be read."""
+    def _certificate(self) -> str | None:
+        """Of the files of TLS as they are now; None while they cannot be read."""
         try:
-            return certificate(self._settings) != certified
+            return certificate(self._settings)
         except OSError:
-            return False
+            return None
 
     def _tell(self, commands: Sequence[Command]) -> None:
         for each in commands:
@@ -213,7 +240,8 @@ class SentinelAgent:
     # What it answers over HTTP
 
     def _live(self) -> Answer:
-        alive = self._child.pid is not None and self._child.exit_code is None
+        """One that has nobody to watch yet waits for a word, and is alive."""
+        alive = self._is_waiting or self._child.pid is not None
         return Answer.text(200, "alive") if alive else Answer.text(503, "the server does not run")
 
     def _ready(self) -> Answer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -71,10 +70,6 @@ class Server:
     def tell(self, commands: Sequence[tuple[Argument, ...]]) -> None:
         """Whatever is to be told."""
         self._tell(*commands)
-
-    def clock_s(self) -> float:
-        """Its wall clock, in seconds."""
-        return time.time()  # it runs on this machine
 
     def _tell(self, *commands: tuple[Argument, ...]) -> list[Any]:
         connection = self._connect()

@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 from guarita.node import metrics
 from guarita.node.child import Child
 from guarita.node.endpoint import Answer
+from guarita.node.handover import candidates
 from guarita.node.own import Observer, Own
 from guarita.node.peers import PeerState, Role, State
 from guarita.node.words import Words
@@ -58,7 +59,8 @@ class Status:
         if self.is_waiting:
             return self.reason
         if own is None:
-            return "the server does not answer"
+            refusal = self.observer.refusal if self.observer else ""
+            return refusal or "the server does not answer"
         if own.history is None:
             return "the server loads its data"
         if self.state is not State.RUNNING:
@@ -70,15 +72,17 @@ class Status:
     def role(self) -> Role | None:
         """What it is to those outside; None while its server does not answer.
 
-        One that boots, or that a majority does not name, is no primary yet or no more.
+        One that boots, or that a majority does not name, is no primary yet or no more. Where no
+        majority answers it is one as long as a replica listens to it: one that is cut off has none.
         """
         own = self._own()
         if own is None:
             return None
+        named = self._words().named
         leads = (
             own.role is Role.PRIMARY
             and self.state is not State.BOOTING
-            and self._words().named in (None, self._me)
+            and (named == self._me or (named is None and bool(candidates(own))))
         )
         return Role.PRIMARY if leads else Role.REPLICA
 

@@ -13,7 +13,6 @@ from guarita.processes import wait_until
 
 EVENTS = ("+elected-leader", "+failover-state-wait-promotion", "+switch-master")
 PRIMARY_NAME = "guarita"
-DEAD_S = 5.0
 ALONE_S = 3.0  # of writes that the first node to stop does not have
 APART_S = 3.0  # between two starts of the worst order
 
@@ -90,7 +89,8 @@ class Redirect(Fault):
 
 @dataclass(frozen=True, slots=True)
 class ResetThenKill(Fault):
-    """SENTINEL RESET on all Sentinels, then kill -9 the primary; it is started 5 s later."""
+    """SENTINEL RESET on all Sentinels, then kill -9 the primary; it stays dead until there is
+    another one."""
 
     name: ClassVar[str] = "reset-then-kill"
     for_s: float | None = 0.0
@@ -102,9 +102,8 @@ class ResetThenKill(Fault):
             target.command(sentinel, "SENTINEL", "RESET", PRIMARY_NAME)
         began_s = time.monotonic()
         target.kill(node)
-        scene.hold(DEAD_S)
-        target.start_node(node)
         scene.time_until("primary_s", lambda: has_primary(scene), since_s=began_s)
+        target.start_node(node)
         return nothing_to_heal
 
 
