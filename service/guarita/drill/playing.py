@@ -39,6 +39,8 @@ class Plan:
     out: Path
     lead_s: float = LEAD_S
     tail_s: float = TAIL_S
+    room_s: float = 0.0
+    """Added to how long writes may pause, where the machine does other things as well."""
 
 
 class Stopped(BaseException):
@@ -134,7 +136,7 @@ class Drill:
             is_well = self._break_and_heal(part, scene, "" if is_one else f" {at + 1}/{len(parts)}")
             if not is_one:
                 ended_us = self._clock.now_us
-                allowed_s = _allowed_s(part, self._target)
+                allowed_s = _allowed_s(part, self._target, self._plan)
                 self._writer.write(
                     Turn(at + 1, part.id, began_us, ended_us, part.title, allowed_s, part.failed)
                 )
@@ -210,20 +212,23 @@ def header_of(scenario: Scenario, target: Target, plan: Plan, seed: int) -> Head
         machine=f"{platform.system()} {platform.machine()}",
         versions={**target.versions(), "python": platform.python_version()},
         control=scenario.control,
-        pause_at_most_s=_allowed_s(scenario, target),
+        pause_at_most_s=_allowed_s(scenario, target, plan),
         failed_at_most=scenario.failed,
         alone=bool(target.nodes),  # others may use one that runs already
         command=(
             f"guarita drill {_words_of(scenario)} --seed {seed} --rate {plan.rate:g}"
             f" --durability {plan.durability}"
+            f"{f' --room {plan.room_s:g}' if plan.room_s else ''}"
             f"{' --target compose' if target.name == 'compose' else ''}"
         ),
     )
 
 
-def _allowed_s(scenario: Scenario, target: Target) -> float | None:
+def _allowed_s(scenario: Scenario, target: Target, plan: Plan) -> float | None:
     """How long writes may pause on this target."""
-    return None if scenario.pause_s is None else scenario.pause_s + target.slack_s
+    if scenario.pause_s is None:
+        return None
+    return scenario.pause_s + target.slack_s + plan.room_s
 
 
 def _words_of(scenario: Scenario) -> str:

@@ -154,6 +154,12 @@ def _as_json(scenario: Scenario) -> dict[str, Any]:
     help="Of services and nodes; negative controls have their own.",
 )
 @click.option(
+    "--room",
+    default=0.0,
+    type=click.FloatRange(0),
+    help="Seconds that writes may pause beyond the bounds, on a machine that does other things.",
+)
+@click.option(
     "--out", type=click.Path(path_type=Path), help="Directory (default: .guarita/drills/DATE)."
 )
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON for each drill.")

@@ -53,6 +53,7 @@ class Series:
     duration: float
     repeat: int
     durability: str
+    room: float
     faults: int | None  # so many of all scenarios in turns, in one drill
     skips: bool  # what does not apply is told and left out, not an error
     as_json: bool
@@ -71,6 +72,7 @@ class Series:
             self.out,
             lead_s=self.duration / 2,
             tail_s=self.duration / 2,
+            room_s=self.room,
         )
         self.out.mkdir(parents=True, exist_ok=True)
         results: list[Result] = []
