@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from guarita.node.own import Own
@@ -38,6 +39,12 @@ def words(*named: Address | Reading, sentinels: int = 3) -> Words:
     """What those that answer say."""
     readings = (each if isinstance(each, Reading) else says(each) for each in named)
     return Words(sentinels, tuple(readings))
+
+
+def heard(named: Iterable[Address | None], **of_last: object) -> Words:
+    """What those say that name somebody, each in turn; the last of them says this as well."""
+    readings = [says(each) for each in named if each]
+    return words(*readings[:-1], *(replace(each, **of_last) for each in readings[-1:]))  # type: ignore[arg-type]
 
 
 def peer(

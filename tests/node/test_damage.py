@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from guarita.node.damage import FILES, MOST_ASIDE, put_aside, told_by, why_not_aside
 from guarita.node.peers import Role, State
 
-from .facts import ME, A, B, peer, says, words
+from .facts import ME, A, B, heard, peer, says, words
 
 LEADS = {A: peer(A, role=Role.PRIMARY), B: peer(B)}
 BEFORE = "1:M 25 Nov 2026 22:03:26.808 "
@@ -70,6 +71,25 @@ def test_files_are_put_aside_where_the_named_node_leads_with_its_data():
 )
 def test_they_stay_where_nobody_else_certainly_has_the_data(said, peers, reason):
     assert reason in (why_not_aside(ME, said, peers) or "")
+
+
+def test_every_combination_puts_files_aside_only_where_the_named_node_leads_and_has_loaded():
+    sure = (peer(A, role=Role.PRIMARY), peer(A, role=Role.PRIMARY, state=State.LEAVING))
+    unsure = (
+        None,
+        peer(A),
+        peer(A, None),
+        peer(A, None, Role.PRIMARY),
+        peer(A, role=Role.PRIMARY, state=State.BOOTING),
+    )
+    for named, failover, chosen in product(
+        product((None, ME, A, B), repeat=3), (True, False), (None, ME, A)
+    ):
+        said = heard(named, failover=failover, chosen=chosen)
+        is_named = named.count(A) >= 2 and not failover and chosen is None
+        for other, third in product((*sure, *unsure), (None, peer(B))):
+            reason = why_not_aside(ME, said, {A: other, B: third})
+            assert (reason is None) == (is_named and other in sure)
 
 
 def damaged(directory: Path) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from guarita.node import handover, heal, leave, silent
@@ -10,7 +12,7 @@ from guarita.node.peers import PeerState, Role, State
 from guarita.node.server import _ids_of
 from guarita.stores.guard import History
 
-from .facts import ME, A, B, own, peer, says, words
+from .facts import ME, A, B, heard, own, peer, says, words
 
 # Cutting off
 
@@ -59,28 +61,28 @@ def test_it_stays_attached_until_the_sentinels_have_voted_it_out_for_long_enough
     assert leave.decide(ME, own(), gone, leave.VOTED_OUT_S)[0] is leave.Step.GO
 
 
-def test_one_sentinel_that_still_sees_it_or_a_single_voter_is_not_enough():
-    down = says(A, down=frozenset({ME}))
-    assert leave.decide(ME, own(), words(down, down, A), 99)[0] is leave.Step.STAY
-    assert not words(down, sentinels=1).agrees_down(ME)
+def test_it_stays_only_while_it_is_attached_and_those_that_vote_have_not_voted_it_out_for_long():
+    """Whomever they name: while a switch spreads, they vote all the same."""
+    attached = (own(), own(history=None))
+    for node, votes, named, agreed_s in product(
+        (*attached, None, own(Role.PRIMARY, link_up=True), own(link_up=False)),
+        product(("silent", "up", "down"), repeat=3),
+        ((A, A, A), (A, ME, ME), (A, B, ME)),
+        (0.0, leave.VOTED_OUT_S - 0.1, leave.VOTED_OUT_S),
+    ):
+        answers = [
+            says(who, down=frozenset({ME} if vote == "down" else ()))
+            for who, vote in zip(named, votes, strict=True)
+            if vote != "silent"
+        ]
+        voted_out = "up" not in votes and agreed_s >= leave.VOTED_OUT_S
+        stays = node in attached and len(answers) >= 2 and not voted_out
+        step, _ = leave.decide(ME, node, words(*answers), agreed_s)
+        assert step is (leave.Step.STAY if stays else leave.Step.GO)
 
 
-def test_it_stays_while_a_switch_spreads_and_no_majority_names_anybody():
-    assert leave.decide(ME, own(), words(A, ME), 0.0)[0] is leave.Step.STAY
-
-
-@pytest.mark.parametrize(
-    ("node", "heard"),
-    [
-        (None, words(A, A, A)),
-        (own(Role.PRIMARY), words(A, A, A)),
-        (own(link_up=False), words(A, A, A)),
-        (own(), words()),
-        (own(), words(A)),
-    ],
-)
-def test_it_goes_at_once_where_nobody_needs_it_or_nobody_votes(node, heard):
-    assert leave.decide(ME, node, heard, 0.0)[0] is leave.Step.GO
+def test_a_single_voter_is_not_enough():
+    assert not words(says(A, down=frozenset({ME})), sentinels=1).agrees_down(ME)
 
 
 # Healing
@@ -94,22 +96,25 @@ def test_a_replica_that_is_named_leads_after_a_while_where_nobody_has_more():
     assert heal.decide(ME, own(), words(ME, ME, ME), KNOWN, heal.MASTERLESS_S - 0.1) is None
 
 
-@pytest.mark.parametrize(
-    ("node", "heard", "peers"),
-    [
-        (own(Role.PRIMARY), words(ME, ME, ME), KNOWN),
-        (own(), words(A, A, A), KNOWN),
-        (own(), words(ME, A), KNOWN),
-        (own(), words(ME, ME, says(failover=True)), KNOWN),
-        (own(), words(ME, ME, says(chosen=ME)), KNOWN),
-        (own(history=None), words(ME, ME, ME), KNOWN),
-        (own(), words(ME, ME, ME), {A: None, B: peer(B)}),
-        (own(), words(ME, ME, ME), {A: peer(A, 11), B: peer(B)}),
-        (own(), words(ME, ME, ME), {A: peer(A, 10, Role.PRIMARY), B: peer(B)}),
-    ],
-)
-def test_it_does_not_lead_otherwise(node, heard, peers):
-    assert heal.decide(ME, node, heard, peers, 99) is None
+def test_every_combination_leads_only_where_it_is_named_all_is_known_and_nobody_leads_or_has_more():
+    behind, equal, ahead = peer(A, 9), peer(A, 10), peer(A, 11)
+    booting = peer(A, 9, Role.PRIMARY, State.BOOTING)  # says so as long as it was told nothing
+    others = (None, peer(A, None), behind, equal, ahead, booting, peer(A, 9, Role.PRIMARY))
+    for named, failover, chosen in product(
+        ((), (ME,), (ME, A), (ME, ME), (ME, A, ME), (ME, A, A)), (True, False), (None, ME, A)
+    ):
+        said = heard(named, failover=failover, chosen=chosen)
+        is_told = named.count(ME) >= 2 and not failover and chosen != ME
+        for node, seconds, first, second in product(
+            (own(), own(history=None), own(Role.PRIMARY)),
+            (heal.MASTERLESS_S - 0.1, heal.MASTERLESS_S),
+            others,
+            (None, behind, ahead),
+        ):
+            is_foremost = first in (behind, equal, booting) and second == behind
+            leads = is_told and is_foremost and node == own() and seconds == heal.MASTERLESS_S
+            reason = heal.decide(ME, node, said, {A: first, B: second}, seconds)
+            assert (reason is not None) == leads
 
 
 # Handing over
@@ -123,27 +128,23 @@ def test_a_named_primary_hands_over_to_replicas_that_are_there():
     assert handover.why_not(ME, primary_with(*lagging(0)), words(ME, ME, ME)) is None
 
 
-@pytest.mark.parametrize(
-    ("node", "heard"),
-    [
-        (None, words(ME, ME, ME)),
-        (own(), words(A, A, A)),
-        (primary_with(*lagging(0)), words(A, A, ME)),
-        (primary_with(*lagging(0)), words(ME, ME, says(failover=True))),
-        (primary_with(), words(ME, ME, ME)),
-        (primary_with(Attached(A, True, 100, 5)), words(ME, ME, ME)),
-    ],
-)
-def test_nothing_is_handed_over_otherwise(node, heard):
-    assert handover.why_not(ME, node, heard)
-
-
-def test_a_hand_over_waits_while_the_sentinels_cannot_name_anybody():
-    node = primary_with(*lagging(0))
-    assert handover.why_not(ME, node, words(ME)) in handover.PASSING
-    assert handover.why_not(ME, node, words(ME, ME, says(failover=True))) in handover.PASSING
-    assert handover.why_not(ME, node, words()) not in handover.PASSING
-    assert handover.why_not(ME, node, words(A, A, ME)) not in handover.PASSING
+def test_every_combination_hands_over_only_where_it_is_named_and_a_replica_is_there():
+    there, silent, loads = (
+        Attached(A, True, 9, 1),
+        Attached(B, True, 9, 2),
+        Attached(B, False, 9, 0),
+    )
+    with_one = (primary_with(there), primary_with(silent, there))
+    with_none = (primary_with(), primary_with(silent), primary_with(silent, loads))
+    for named, failover in product(product((None, ME, A, B), repeat=3), (True, False)):
+        is_named = named.count(ME) >= 2
+        is_undecided = max(map(named.count, (ME, A, B))) == 1
+        for node in (None, own(), *with_none, *with_one):
+            why_not = handover.why_not(ME, node, heard(named, failover=failover))
+            assert (why_not is None) == (is_named and not failover and node in with_one)
+            # It waits only for what passes by itself: a failover, or Sentinels that start again.
+            passes = is_undecided or (is_named and failover)
+            assert (why_not in handover.PASSING) == (passes and node in with_none + with_one)
 
 
 def test_a_replica_has_all_once_it_follows_this_node_and_is_where_it_is():

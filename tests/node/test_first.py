@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import product
+
 import pytest
 
 from guarita.node import first
@@ -113,3 +116,62 @@ def test_who_is_silent_is_waited_for_for_a_while(leading: list[Address]) -> None
 def test_who_loads_its_data_is_waited_for_as_long_as_it_takes() -> None:
     peers = {A: peer(A, 4), B: peer(B, None), C: None}
     assert first.decide([None, None, None], peers, [], 3600) is None
+
+
+def test_every_combination_of_views_watches_whom_a_majority_or_the_newest_of_them_names() -> None:
+    """Whatever data nodes say, and however long it took. With each view, the epoch that counts."""
+    leads = peer(A, role=Role.PRIMARY, state=State.RUNNING)
+    kinds = (
+        None,
+        (view(B, 3), 3),
+        (view(B, 4), 4),
+        (view(C, 6), 6),
+        (View(C, 6, False, {}, {}), 5),
+    )
+    for seen in product(kinds, repeat=4):
+        answers = [(each[0].primary, each[1]) for each in seen if each]
+        named = [primary for primary, _ in answers]
+        of_majority = [each for each in answers if named.count(each[0]) >= 3]
+        expected = max(of_majority or answers, key=lambda each: each[1], default=None)
+        views = [each and each[0] for each in seen]
+        for peers, leading, waited_s in (
+            (NOBODY, [A], 0.0),
+            ({A: leads, B: None, C: None}, [], 0.0),
+            ({A: peer(A, 9), B: peer(B), C: peer(C, None)}, [], 3600.0),
+        ):
+            choice = first.decide([*views, None], peers, leading, waited_s)
+            if expected:
+                assert choice
+                assert (choice.primary, choice.config_epoch) == expected
+
+
+def test_every_combination_of_data_nodes_watches_the_foremost_that_leads_or_else_of_all() -> None:
+    silent, loads = None, peer(A, None)
+    behind = peer(A, 3, role=Role.PRIMARY, state=State.RUNNING)
+    ahead = peer(A, 6, role=Role.PRIMARY, state=State.LEAVING)
+    booting = (peer(A, 4), peer(A, 4, offset=9), peer(A, 5, role=Role.PRIMARY))
+    kinds = (silent, loads, behind, *booting, ahead)  # from the least history to the most
+
+    def foremost(nodes: list[Address]) -> Address | None:
+        return max(nodes, key=lambda node: kinds.index(is_a[node]), default=None)
+
+    for combination, leading, waited_s in product(
+        product(kinds, repeat=3), ([], [B], [A, B]), (first.PATIENCE_S - 0.1, first.PATIENCE_S)
+    ):
+        is_a = dict(zip((A, B, C), combination, strict=True))
+        peers = {node: kind and replace(kind, node=node) for node, kind in is_a.items()}
+        known = [node for node, kind in is_a.items() if kind not in (silent, loads)]
+        leads = [node for node, kind in is_a.items() if kind in (behind, ahead)]
+        if leads:
+            expected = foremost(leads)
+        elif leading == [B]:
+            expected = B
+        elif len(known) == 3:
+            expected = foremost(known)
+        elif loads in combination or waited_s < first.PATIENCE_S:
+            expected = None
+        else:
+            expected = foremost(known) or A
+        choice = first.decide([None, None, None], peers, leading, waited_s)
+        assert (choice and choice.primary) == expected
+        assert choice is None or choice.config_epoch == 0

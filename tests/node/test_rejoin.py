@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from itertools import product
 
-import pytest
-
 from guarita.node.peers import Role
 from guarita.node.rejoin import ASTRAY_S, PROMOTED_S, Standing, decide
 
-from .facts import ME, A, B, own, says, words
+from .facts import ME, A, B, heard, own, says, words
 
 NAMED = Standing(was_named=True)
 PROMOTED = Standing(was_named=False, unnamed_s=1.0)
@@ -33,13 +31,6 @@ def test_one_that_was_just_promoted_is_left_alone_until_the_sentinels_had_time_t
     assert decide(ME, PRIMARY, words(A, A, says(A, failover=True)), late) is None
 
 
-@pytest.mark.parametrize("role", [Role.PRIMARY, Role.REPLICA])
-def test_nothing_is_done_on_the_word_of_a_minority_or_when_all_is_well(role):
-    long = Standing(True, 99, 99)
-    for heard in ((), (A,), (A, B), (ME, ME, ME)):
-        assert decide(ME, own(role, follows=B), words(*heard), long) is None
-
-
 def test_a_replica_that_follows_another_node_is_put_right_after_sentinel_had_its_turn():
     astray = own(follows=B)
     assert decide(ME, astray, words(A, A, A), Standing(False, astray_s=ASTRAY_S - 0.1)) is None
@@ -58,9 +49,22 @@ def test_a_replica_of_the_one_named_is_left_alone_whatever_its_link_does():
         assert decide(ME, node, words(A, A, A), long) is None
 
 
-def test_it_never_follows_anybody_but_the_one_that_a_majority_names():
-    for named in product([None, ME, A, B], repeat=3):
-        heard = words(*filter(None, named))
-        for node in (PRIMARY, own(), own(follows=B), own(link_up=False)):
-            follow = decide(ME, node, heard, Standing(True, 99, 99))
-            assert follow is None or follow.primary == heard.named != ME
+def test_every_combination_follows_only_whom_a_majority_names_and_only_once_it_is_time():
+    for named, failover in product(product((None, ME, A, B), repeat=3), (True, False)):
+        said = heard(named, failover=failover)
+        whom = next((each for each in (A, B) if named.count(each) >= 2), None)
+        for was_named, unnamed_s, astray_s in product(
+            (True, False),
+            (0.0, PROMOTED_S - 0.1, PROMOTED_S),
+            (0.0, ASTRAY_S - 0.1, ASTRAY_S),
+        ):
+            of_primary = was_named or (unnamed_s == PROMOTED_S and not failover)
+            of_replica = astray_s == ASTRAY_S and not failover
+            for node, is_time in (
+                (PRIMARY, of_primary),
+                (own(), of_replica and whom == B),
+                (own(follows=B, link_up=False), of_replica and whom == A),
+                (own(follows=None), of_replica),
+            ):
+                follow = decide(ME, node, said, Standing(was_named, unnamed_s, astray_s))
+                assert (follow and follow.primary) == (whom if is_time else None)

@@ -49,6 +49,19 @@ def test_it_is_introduced_to_everybody_and_has_an_id_of_its_own(tmp_path: Path) 
     assert not any("known-sentinel main 127.0.0.1 26380" in line for line in written)
 
 
+def test_names_stay_names_and_it_announces_its_own_as_configured(tmp_path: Path) -> None:
+    names = [f"sentinel-{number}.example:{26379 + number}" for number in range(3)]
+    settings = settings_of(tmp_path, {"announce": names[1]}, sentinel={"nodes": names})
+    written = sentinel_lines(settings, Memory(("node-1.example", 6380))).splitlines()
+    assert [line for line in written if "hostnames" in line or "announce" in line] == [
+        "sentinel resolve-hostnames yes",
+        "sentinel announce-hostnames yes",
+        'sentinel announce-ip "sentinel-1.example"',
+        "sentinel announce-port 26380",
+    ]
+    assert "sentinel monitor main node-1.example 6380 2" in written
+
+
 def test_what_it_has_learned_stays_and_all_else_is_as_configured(tmp_path: Path) -> None:
     memory = Memory(PRIMARY, 7, 8, 9)
     old = sentinel_lines(settings_of(tmp_path), memory)

@@ -143,6 +143,7 @@ class Agent:
 
     def _put_aside(self, directory: Path, told: str) -> bool:
         """Once another node certainly has the data; whether the server may start without."""
+        self._status.reason = f"its file is damaged: {told}"
         self._status.is_waiting, self._told_s = True, float("-inf")
         while not self._stopping.is_set():
             peers = self._agents.ask(self._peers)

@@ -113,6 +113,7 @@ class Duty:
             self._set_promotable(True, "it was made primary")
         else:
             self._set_promotable(False, f"it was made a replica of {own.follows}")
+        self._since = Since()
         self._role = own.role  # last: where the server does not do as told, it is told again
 
     def _rejoin(self, own: Own, words: Words) -> bool:
@@ -128,6 +129,7 @@ class Duty:
             return False
         self._server.follow(follow.primary)
         self._role, self._promotable, self._since = Role.REPLICA, False, Since()
+        self._was_named = False
         self._done("rejoin" if is_primary else "heal_replica", follow.reason, follow.primary)
         return True
 
@@ -143,6 +145,7 @@ class Duty:
             return False
         self._server.lead()
         self._role, self._promotable, self._was_named = Role.PRIMARY, True, True
+        self._since = Since()
         self._done("heal_masterless", reason, self._me)
         return True
 
@@ -197,7 +200,7 @@ class Duty:
             return
         nodes = silent.decide(own.replicas, time.time())
         # A server that stood still itself has not read yet what they said meanwhile.
-        went_on = own.asked_s - self._looked_s < silent.STOOD_STILL_S
+        went_on = own.seen_s - self._looked_s < silent.STOOD_STILL_S
         self._looked_s = own.seen_s
         nodes, self._silent = (nodes & self._silent if went_on else frozenset()), nodes
         if nodes:

@@ -28,7 +28,7 @@ EQUAL_S = 1.0
 PROMOTION_S = 2.5
 POLL_S = 0.01
 BUSY = "a failover is under way"
-UNDECIDED = "too few Sentinels answer to name a primary"
+UNDECIDED = "no majority of the Sentinels names anybody"
 PASSING = (BUSY, UNDECIDED)  # such as while Sentinels are restarted one after another
 
 _log = structlog.get_logger("guarita.node")
@@ -40,7 +40,7 @@ def why_not(me: Address, own: Own | None, words: Words) -> str | None:
         return "its server does not answer"
     if own.role is not Role.PRIMARY:
         return "it is a replica"
-    if words.named is None and 0 < len(words.readings) < words.sentinels:
+    if words.named is None and words.readings:
         return UNDECIDED
     if words.named != me:
         return "no majority of the Sentinels names it"

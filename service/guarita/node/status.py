@@ -87,15 +87,18 @@ class Status:
         return Role.PRIMARY if leads else Role.REPLICA
 
     def confirmed_role(self) -> Role | None:
-        """The same, and None also for a primary that no majority names just now: another one may be
-        primary for the others."""
-        role = self.role()
-        return None if role is Role.PRIMARY and self._words().named is None else role
+        """The same, and None also for a primary while no majority names anybody: it may be the
+        primary still, or another one may be."""
+        own = self._own()
+        is_primary = own is not None and own.role is Role.PRIMARY
+        if is_primary and self.state is not State.BOOTING and self._words().named is None:
+            return None
+        return self.role()
 
     def _role(self) -> Answer:
         """200 on the primary only: for load balancers."""
-        role, own = self.role(), self._own()
-        return _said(role is Role.PRIMARY, Role.PRIMARY, own.role if own else "unknown")
+        role = self.role()
+        return _said(role is Role.PRIMARY, Role.PRIMARY, role or "unknown")
 
     def _node(self) -> Answer:
         """For the other agents: as it is at this moment. One that starts again in no time asks what
