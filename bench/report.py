@@ -48,6 +48,13 @@ Of a remembered verify under gunicorn, sending the answer and receiving the requ
 the log line an eighth, metrics a twelfth, HTTP in Python a sixth, and Falcon with the application
 the rest.
 """
+# What Guarita does in a request of a row, and those ahead of it do not.
+WHY: dict[Row, str] = {
+    "create": "reads a body and checks it; one script with the status's counters; two log lines",
+    "redeem": "the same, and two at the same moment are not both admitted, as they are by the peers",
+    "verify": "logs a line, counts, and names the session for proxies; its script looks for "
+    "revocations",
+}
 HOW = """\
 One machine, all servers started side by side, one process each (Go uses every core). Cells are
 taken in turn - each server, then the next connections, then the next row, then all again - so
@@ -101,10 +108,11 @@ def _losses(results: Results) -> Iterable[str]:
         yield "Nowhere: no Python or Node peer is better in any row."
         return
     yield REASONS
-    yield from _header("", "figure", "Guarita", "ahead of it")
+    yield from _header("", "figure", "Guarita", "ahead of it", "what Guarita does for it")
     for loss in losses:
         ahead = ", ".join(f"{label} {figure:.0f}" for figure, label in loss.better)
-        yield _row(f"{loss.row}, {loss.contestant.label}", loss.what, f"{loss.figure:.0f}", ahead)
+        what = f"{loss.row}, {loss.contestant.label}"
+        yield _row(what, loss.what, f"{loss.figure:.0f}", ahead, WHY[loss.row])
 
 
 def _targets(results: Results) -> Iterable[str]:
