@@ -51,7 +51,7 @@ the rest.
 # What Guarita does in a request of a row, and those ahead of it do not.
 WHY: dict[Row, str] = {
     "create": "reads a body and checks it; one script with the status's counters; two log lines",
-    "redeem": "the same, and two at the same moment are not both admitted, as they are by the peers",
+    "redeem": "the same; and of two at the same moment one is refused, not so by the peers",
     "verify": "logs a line, counts, and names the session for proxies; its script looks for "
     "revocations",
 }
