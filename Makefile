@@ -7,8 +7,8 @@ RUN_ARGS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 DRILL_ARGS ?=
-DRILL_ALL_ARGS ?= --all
-FAULTS ?= 100
+DRILL_ALL_ARGS ?= --all --repeat 3
+FAULTS ?= 300
 AGENTS_ARGS ?= --repeat 20 --durability balanced
 RIVALS_ARGS ?= --rounds 30 --tickets 100000 --durability balanced
 BIN := .venv/bin
@@ -66,7 +66,7 @@ bench: python ## Measure Guarita beside its peers (needs wrk, Node and Go) and w
 drill: python ## Break a local installation in ten short ways and judge it, with two negative controls
 	@$(SCRIPTS)/setup_redis.sh && $(BIN)/guarita drill run --short $(DRILL_ARGS)
 
-drill-all: python ## Every drill that this machine can play, and FAULTS=100 faults in turns; with either durability
+drill-all: python ## Every drill that this machine can play, and FAULTS=300 faults in turns; with either durability
 	@$(SCRIPTS)/setup_redis.sh && for each in balanced strict; do $(BIN)/guarita drill run $(DRILL_ALL_ARGS) --durability $$each && $(BIN)/guarita drill run --faults $(FAULTS) --rate 100 --durability $$each || exit; done
 
 rivals: python ## Redeem 100000 tickets by three rivals each through 30 faults; needs Linux and root, or user namespaces

@@ -255,6 +255,18 @@ def many(turns: int) -> History:
     ]
     tickets = [str(each.ticket) for each in operations]
     looked = [look(10_000 + n, name, drain_us + SECOND_US + n) for n, name in enumerate(tickets)]
+    last_us = drain_us + 2 * SECOND_US
+    counted = Operation(
+        9999,
+        "look",
+        Kind.STATUS,
+        last_us,
+        Outcome.OK,
+        Answer.COUNTED,
+        last_us + 5,
+        total_created=len(tickets),
+        total_used=0,
+    )
     phases = [
         Event(at, EventKind.PHASE, phase)
         for at, phase in zip(
@@ -264,5 +276,9 @@ def many(turns: int) -> History:
     events = [each for n in range(turns) for each in events_of(n)]
     played = tuple(turn_at(n) for n in range(turns))
     return History(
-        replace(HEADER, rate=1.0), (*operations, *asked, *looked), (*phases, *events), turns=played
+        replace(HEADER, rate=1.0),
+        (*operations, *asked, counted, *looked),
+        (*phases, *events),
+        (Sample(SECOND_US, "n1", Role.PRIMARY),),
+        turns=played,
     )

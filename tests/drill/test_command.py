@@ -86,22 +86,22 @@ def test_list_names_every_scenario() -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["D99"], 2, "no scenario D99"),
-        ([], 2, "name a scenario"),
+        (["D99"], 3, "no scenario D99"),
+        ([], 3, "name a scenario"),
         (["D11"], 3, "cannot be played here"),
         (["D9", "--durability", "strict"], 3, "says nothing about durability strict"),
-        (["--file", "nowhere.yaml"], 2, "nowhere.yaml"),
-        (["D2", "--apart"], 2, "leave it out"),
+        (["--file", "nowhere.yaml"], 3, "nowhere.yaml"),
+        (["D2", "--apart"], 3, "leave it out"),
         (["N4", "D2", "--faults", "4"], 3, "it is a negative control"),
         (["D16", "--faults", "4"], 3, "it needs an installation of its own"),
-        (["D2", "--url", "http://127.0.0.1:1"], 2, "only with --yes-break-it 127.0.0.1:1"),
+        (["D2", "--url", "http://127.0.0.1:1"], 3, "only with --yes-break-it 127.0.0.1:1"),
         (
             ["D2", "--url", "http://127.0.0.1:1", "--yes-break-it", "another"],
-            2,
+            3,
             "only with --yes-break-it 127.0.0.1:1",
         ),
-        (["D2", "--url", "127.0.0.1:1"], 2, "must be http://HOST"),
-        (["D2", "--url", "http://127.0.0.1:1/auth"], 2, "must end with its host"),
+        (["D2", "--url", "127.0.0.1:1"], 3, "must be http://HOST"),
+        (["D2", "--url", "http://127.0.0.1:1/auth"], 3, "must end with its host"),
     ],
 )
 def test_what_cannot_be_run_says_why(

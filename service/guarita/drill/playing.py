@@ -101,13 +101,12 @@ class Drill:
             self._phase(Phase.DRAIN)
             self._say("waiting for the last answers")
             self._load.drain()
-            rest(FORGOTTEN_S)
+            rest(max(FORGOTTEN_S, self._target.terms.cache_age_s + 0.5))
             self._phase(Phase.LOOK)
             self._say(f"asking for {self._load.acknowledged} tickets once more")
             failed_tries = self._load.failed_tries
             self._load.look()
-            at_most = 0 if self._scenario.failed == 0 else None
-            self._writer.write(Measured("failed_tries", failed_tries, at_most))
+            self._writer.write(Measured("failed_tries", failed_tries, _none_if(self._scenario)))
         except Stopped:
             self._event(EventKind.STOPPED, "the drill was told to end before its time")
             raise
@@ -121,6 +120,7 @@ class Drill:
         began_us = 0  # the load before the first fault is its load
         for at, part in enumerate(parts):
             is_one = not self._scenario.turns
+            failed_tries = self._load.failed_tries
             number = self._number if is_one else parts[:at].count(part)
             self._health()
             scene = Scene(
@@ -140,6 +140,8 @@ class Drill:
                 self._writer.write(
                     Turn(at + 1, part.id, began_us, ended_us, part.title, allowed_s, part.failed)
                 )
+                tries = self._load.failed_tries - failed_tries
+                self._writer.write(Measured("failed_tries", tries, _none_if(part), at + 1))
                 began_us = ended_us
             if not is_well:
                 break
@@ -153,10 +155,10 @@ class Drill:
             self._say(f"fault{place}: {fault.name}")
             try:
                 undo = fault.inject(scene)
-            except TopologyError as exc:  # half done: it counts as no fault at all
-                scene.note(f"the fault failed: {exc}")
+            except TopologyError as exc:  # half done: nothing that follows shows anything
+                self._event(EventKind.STOPPED, f"{fault.name} failed: {exc}")
                 self._target.restore()
-                continue
+                return False
             if fault.for_s is None:
                 scene.served()
             else:
@@ -167,7 +169,7 @@ class Drill:
                 scene.note(f"{fault.name} could not be healed: {exc}")
             scene.healed(f"{fault.name} is over")
         self._say(f"waiting for health{place}")
-        scene.served()
+        scene.served_again()
         began_s = time.monotonic()
         is_well = wait_until(
             lambda: self._target.obstacle() is None,
@@ -214,7 +216,8 @@ def header_of(scenario: Scenario, target: Target, plan: Plan, seed: int) -> Head
         control=scenario.control,
         pause_at_most_s=_allowed_s(scenario, target, plan),
         failed_at_most=scenario.failed,
-        alone=bool(target.nodes),  # others may use one that runs already
+        # Others may use one that runs already.
+        alone=bool(target.nodes) and target.name != "kubernetes",
         command=(
             f"guarita drill {_words_of(scenario)} --seed {seed} --rate {plan.rate:g}"
             f" --durability {plan.durability}"
@@ -229,6 +232,11 @@ def _allowed_s(scenario: Scenario, target: Target, plan: Plan) -> float | None:
     if scenario.pause_s is None:
         return None
     return scenario.pause_s + target.slack_s + plan.room_s
+
+
+def _none_if(scenario: Scenario) -> int | None:
+    """How many tries may fail, whatever became of their repeats."""
+    return 0 if scenario.failed == 0 else None
 
 
 def _words_of(scenario: Scenario) -> str:

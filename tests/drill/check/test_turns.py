@@ -152,6 +152,9 @@ def test_a_drill_that_was_stopped_is_unknown_and_what_it_found_counts_all_the_sa
     judged = check(cut)
     assert judged.verdict is Verdict.UNKNOWN
     assert "told to end before its time" in judged.unmet[0]
+    # Requests were cut off by it: that says nothing of how many may fail.
+    bounded = check(replace(cut, turns=many(TURNS).turns))
+    assert (bounded.verdict, bounded.missed) == (Verdict.UNKNOWN, ())
     again = replace(history.operations[-1], id=99_999, attempt="another", token="another")
     twice = check(replace(cut, operations=(*cut.operations, again)))
     assert (twice.verdict, twice.figures.double) == (Verdict.INVALID, 1)

@@ -235,6 +235,20 @@ def look_at_no_ticket(history: History) -> Iterator[History]:
         yield _without(history, lambda each: each.ticket == "t0" and each.started_us >= HEAL_US)
 
 
+def count_nothing(history: History) -> Iterator[History]:
+    yield _without(history, lambda each: each.kind is Kind.STATUS)
+
+
+def be_ill_before(history: History) -> Iterator[History]:
+    ill = Event(1, EventKind.HEALTH, "node-2 is dead")
+    yield replace(history, events=(*history.events, ill))
+
+
+def sample_nobody(history: History) -> Iterator[History]:
+    if history.samples:
+        yield replace(history, samples=())
+
+
 def load_only_before(history: History) -> Iterator[History]:
     yield _without(history, lambda each: HEAL_US <= each.started_us < LOOK_US)
 
@@ -273,6 +287,9 @@ def _without_events(history: History, out: Callable[[Event], bool]) -> History:
         heal_nothing,
         look_at_no_health,
         look_at_no_ticket,
+        count_nothing,
+        be_ill_before,
+        sample_nobody,
         load_only_before,
         load_only_after,
         load_little,

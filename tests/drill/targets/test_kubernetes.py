@@ -110,7 +110,7 @@ def test_what_runs_in_a_namespace_is_left_alone_unless_it_is_named_twice(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     ended = run_in_x(*words, "--out", tmp_path / "out")
-    assert ended.exit_code == 2
+    assert ended.exit_code == 3
     assert "--yes-break-it x" in ended.output
     assert not (tmp_path / "out").exists()
 

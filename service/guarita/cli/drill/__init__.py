@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -29,7 +30,7 @@ from guarita.drill.targets.base import Shape, Target, Terms
 from guarita.drill.targets.local import LocalTarget
 from guarita.drill.targets.running import RunningTarget, place_of
 from guarita.drill.workload.load import Place
-from guarita.errors import HistoryError, TopologyError
+from guarita.errors import ConfigError, HistoryError, TopologyError
 
 IMAGE = "guarita:latest"
 
@@ -40,12 +41,27 @@ class Failed(click.ClickException):
     exit_code = NOT_RUN
 
 
+class Misused(click.UsageError):
+    """Status 3 as well: 2 is that a drill could not tell."""
+
+    exit_code = NOT_RUN
+
+
 class DrillCommands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except (TopologyError, HistoryError, OSError) as exc:
             raise Failed(str(exc)) from exc
+        except ConfigError as exc:
+            raise Failed("\n".join(exc.problems)) from exc
+        except click.UsageError as exc:
+            raise Misused(exc.message, exc.ctx) from exc
+        except click.exceptions.Exit:
+            raise
+        except Exception as exc:
+            traceback.print_exc()  # 1 would be a verdict
+            raise Failed(f"the drill itself failed: {exc}") from exc
 
 
 def _complete_scenario(
@@ -113,7 +129,7 @@ def _as_json(scenario: Scenario) -> dict[str, Any]:
         "control": scenario.control,
         "not_here": scenario.not_here,
         "reported_as": scenario.reported_as,
-        "in_the_short_set": any(each in SHORT for each in (scenario.id, scenario.id[:-1])),
+        "in_the_short_set": any(scenario in named(each) for each in SHORT),
     }
 
 

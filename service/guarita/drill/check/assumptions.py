@@ -52,6 +52,7 @@ def uncovered(history: History, tickets: Tickets, spans: Spans) -> list[str]:
     unmet = [e.text for e in history.events if e.kind is EventKind.STOPPED]
     if spans.fault_us is None or spans.heal_us is None or spans.over_us is None:
         return [*unmet, "no fault was injected, or none was healed"]
+    unmet.extend(_blind(history, spans.fault_us))
     writes = [each for each in history.operations if is_write(each)]
     if not any(_end(each) < spans.fault_us for each in writes):
         unmet.append("no write succeeded before the fault")
@@ -70,6 +71,18 @@ def uncovered(history: History, tickets: Tickets, spans: Spans) -> list[str]:
     unseen = (name for name, each in tickets.items() if not _was_seen(each, spans.heal_us))
     unmet.extend(_named("acknowledged tickets that nobody asked for after the fault", unseen))
     return unmet
+
+
+def _blind(history: History, fault_us: int) -> Iterator[str]:
+    """What was not looked at, or not well before anything was done."""
+    if not any(each.answer is Answer.COUNTED for each in history.operations):
+        yield "no status was answered, so that the counters were not looked at"
+    if history.header.nodes and not history.samples:
+        yield "no node was asked how it is"
+    health = [e for e in history.events if e.kind is EventKind.HEALTH and e.at_us < fault_us]
+    last = max(health, key=lambda event: event.at_us, default=None)
+    if last is not None and last.text:
+        yield f"the installation was not well before the fault: {last.text}"
 
 
 def is_write(operation: Operation) -> bool:

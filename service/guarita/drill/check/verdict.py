@@ -14,7 +14,7 @@ from guarita.drill.check.nodes import node_anomalies, two_writable_us
 from guarita.drill.check.spans import Spans, spans_of
 from guarita.drill.check.tickets import Terms, judge
 from guarita.drill.check.turns import Played, missed_turns, turns_of, unmet_turns
-from guarita.drill.history import Answer, History, Operation
+from guarita.drill.history import Answer, EventKind, History, Operation
 
 
 class Verdict(StrEnum):
@@ -54,7 +54,9 @@ def check(history: History) -> Judgement:
     )
     unmet = broken or [*uncovered(history, tickets, spans), *unmet_turns(played)]
     figures = figures_of(history.operations, anomalies, spans)
-    missed = [] if broken else [*_missed(history, figures), *missed_turns(played)]
+    # What was not played to its end has no bounds: requests were cut off, and nothing was healed.
+    stopped = any(each.kind is EventKind.STOPPED for each in history.events)
+    missed = [] if broken or stopped else [*_missed(history, figures), *missed_turns(played)]
     verdict = Verdict.VALID
     if anomalies or missed:
         verdict = Verdict.INVALID

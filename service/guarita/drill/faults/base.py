@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -46,9 +46,9 @@ class Scene:
         kind, _, number = word.partition(" ")
         match kind:
             case "replica":
-                return self.target.replicas()[int(number or 1) - 1]
+                return _numbered(self.target.replicas(), word, number)
             case "sentinel":
-                return self.target.sentinels[int(number or 1) - 1]
+                return _numbered(self.target.sentinels, word, number)
         return word
 
     def group(self, words: tuple[str, ...]) -> list[str]:
@@ -97,8 +97,23 @@ class Scene:
         if not self.load.wait_steady(within_s):
             self.note(f"writes were not steady again within {within_s:g} s")
 
+    def served_again(self) -> None:
+        """The same once nothing is broken any more: then they must be, in time."""
+        within_s, began_s = self.target.shape.patience_s, time.monotonic()
+        is_steady = self.load.wait_steady(within_s)
+        took_s = time.monotonic() - began_s if is_steady else NEVER
+        self.writer.write(Measured("served_s", round(took_s, 3), within_s, self.turn))
+
     def _event(self, kind: EventKind, text: str, node: str | None) -> None:
         self.writer.write(Event(self.clock.now_us, kind, text, node))
+
+
+def _numbered(nodes: Sequence[str], word: str, number: str) -> str:
+    """The first without a number."""
+    at = int(number or 1) if (number or "1").isdecimal() else 0
+    if not 0 < at <= len(nodes):
+        raise TopologyError(f"there is no {word}: of these there are {len(nodes)} now")
+    return nodes[at - 1]
 
 
 def _is_so(done: Callable[[], bool]) -> bool:

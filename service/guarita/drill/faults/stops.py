@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-from guarita.drill.faults.base import Fault, Scene, Undo, nothing_to_heal
+from guarita.drill.faults.base import NEVER, Fault, Scene, Undo, nothing_to_heal
+from guarita.errors import TopologyError
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,12 @@ class Terminate(Fault):
     def inject(self, scene: Scene) -> Undo:
         node = scene.who(self.who)
         scene.tell("SIGTERM", node)
-        scene.measure("stopped_s", scene.target.terminate(node))
+        try:
+            stopped_s = scene.target.terminate(node)
+        except TopologyError as exc:  # that it does not stop is what was to be seen
+            scene.note(str(exc), node)
+            stopped_s = NEVER
+        scene.measure("stopped_s", stopped_s)
         return lambda: scene.target.start_node(node)
 
 
@@ -140,11 +146,18 @@ class RollingRestart(Fault):
 
     def inject(self, scene: Scene) -> Undo:
         target = scene.target
-        for node in (*target.nodes, *target.sentinels):
-            scene.tell("SIGTERM, and start", node)
-            target.terminate(node)
-            target.start_node(node)
-            target.wait_settled()
+        began_s = time.monotonic()
+        try:
+            for node in (*target.nodes, *target.sentinels):
+                scene.tell("SIGTERM, and start", node)
+                target.terminate(node)
+                target.start_node(node)
+                target.wait_settled()
+            restarted_s = time.monotonic() - began_s
+        except TopologyError as exc:  # that it does not settle is what was to be seen
+            scene.note(str(exc))
+            restarted_s = NEVER
+        scene.measure("restarted_s", restarted_s)
         return nothing_to_heal
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+import secrets
 import ssl
 import threading
 import time
@@ -66,7 +67,8 @@ class Load:
         self._writer = writer
         self._rate = rate
         self._rng = random.Random(seed)  # noqa: S311 - nothing here is a secret
-        self._tag = f"{self._rng.getrandbits(32):08x}"
+        # Not by the seed: an installation that lives on would know the tickets of the last time.
+        self._tag = secrets.token_hex(4)
         self._key = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._askers = [Asker(e.name, _client_of(e), self._rng) for e in places]
         self._tickets = Tickets(self._rng)
@@ -236,9 +238,9 @@ class Load:
         request = request_of("POST", "/auth/revoke", body, **self._key)
         await self._ask(Kind.REVOKE, request, client="host-revoke", ticket=ticket.name)
 
-    async def _status(self) -> None:
+    async def _status(self, client: str = "status", tries: int = 1) -> None:
         request = request_of("GET", "/auth/session-status", **self._key)
-        await self._ask(Kind.STATUS, request, client="status")
+        await self._ask(Kind.STATUS, request, client=client, tries=tries)
 
     async def _ask(
         self,
@@ -297,11 +299,15 @@ class Load:
                 await self._look(ticket)
 
         await asyncio.gather(*(looker() for _ in range(LOOKERS)))
+        await self._status(client="look", tries=LOOK_TRIES)
 
     async def _look(self, ticket: Ticket) -> None:
-        """A session is verified; a stranger asks; who was not told how it ended asks again."""
+        """A session is verified, and its page asks again; a stranger asks; who was not told how it
+        ended asks again."""
         if ticket.token:
             await self._insist(Kind.VERIFY, verify_request(ticket), ticket, ticket.attempt)
+            again = redeem_request(ticket, ticket.attempt)
+            await self._insist(Kind.REDEEM, again, ticket, ticket.attempt)
         stranger = f"{ticket.name}-look"
         told = await self._insist(Kind.REDEEM, redeem_request(ticket, stranger), ticket, stranger)
         if told.answer is Answer.REFUSED and not ticket.token:
