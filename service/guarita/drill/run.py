@@ -54,7 +54,8 @@ def status_of(result: Result) -> Status:
 
 def lacking(scenario: Scenario, without_network: str | None) -> str | None:
     """Why it does not apply to processes of this machine, in words; None where it does."""
-    if without_network and any(isinstance(each, NEED_CUTS) for each in scenario.faults):
+    needs_one = scenario.shape.small_disk or any(isinstance(e, NEED_CUTS) for e in scenario.faults)
+    if without_network and needs_one:
         return without_network
     return scenario.not_here or slow.lacking(scenario.shape)
 

@@ -401,6 +401,7 @@ _ALL = (
         "nothing lost, nothing double",
         (PauseUntil(),),
         failed=None,
+        at_most={"untold": 0},
     ),
     Scenario(
         "D30",

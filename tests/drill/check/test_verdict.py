@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from guarita.drill.check import AnomalyKind, Verdict, check
+from guarita.drill.check.assumptions import _was_seen
 from guarita.drill.history import (
     Answer,
     Event,
@@ -373,3 +374,26 @@ def test_the_longest_pause_includes_the_end_of_the_load() -> None:
     figures = check(History(HEADER, (one,), events)).figures
     assert (figures.pause_s, figures.pause_began_s) == (9.0, 3.0)
     assert check(History(HEADER, (), events)).figures.pause_s == 12.0
+
+
+def test_a_no_that_its_expiry_explains_does_not_show_what_became_of_a_ticket() -> None:
+    second_us = 1_000_000
+    create = Operation(1, "host", Kind.CREATE, 0, Outcome.OK, Answer.CREATED, 5, "t")
+    admitted = replace(
+        create,
+        id=2,
+        kind=Kind.REDEEM,
+        answer=Answer.ADMITTED,
+        attempt="a",
+        started_us=5 * second_us,
+        ended_us=5 * second_us,
+    )
+    refused = replace(admitted, id=3, answer=Answer.REFUSED, started_us=62 * second_us)
+    for ttl_s, is_seen in ((30, False), (62, False), (64, True)):
+        header = replace(HEADER, ticket_ttl_s=ttl_s, session_ttl_s=ttl_s)
+        assert _was_seen([create, refused], 10 * second_us, header) is is_seen
+    for ttl_s, is_seen in ((30, False), (57, False), (59, True)):
+        header = replace(HEADER, ticket_ttl_s=1, session_ttl_s=ttl_s)
+        assert _was_seen([create, admitted, refused], 10 * second_us, header) is is_seen
+    live = replace(refused, kind=Kind.VERIFY, answer=Answer.LIVE)
+    assert _was_seen([create, admitted, live], 10 * second_us, replace(HEADER, session_ttl_s=1))

@@ -11,10 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from guarita.drill.check.spans import Spans
+from guarita.drill.check.tickets import SLACK_US
 from guarita.drill.history import (
     Answer,
     Event,
     EventKind,
+    Header,
     History,
     Kind,
     Operation,
@@ -68,7 +70,8 @@ def uncovered(history: History, tickets: Tickets, spans: Spans) -> list[str]:
     if asked < ENOUGH * history.header.rate * seconds:
         rate = f"{asked / seconds:.0f} requests a second of {history.header.rate:g}"
         unmet.append(f"the load did not keep its rate: {rate}")
-    unseen = (name for name, each in tickets.items() if not _was_seen(each, spans.heal_us))
+    header = history.header
+    unseen = (name for name, each in tickets.items() if not _was_seen(each, spans.heal_us, header))
     unmet.extend(_named("acknowledged tickets that nobody asked for after the fault", unseen))
     return unmet
 
@@ -137,17 +140,24 @@ def _made_up(tickets: Tickets) -> Iterator[int]:
                 yield each.id
 
 
-def _was_seen(operations: Sequence[Operation], since_us: int) -> bool:
-    """Whether a yes or no about it was asked for since then; a create that failed needs none."""
-    acknowledged = False
-    for each in operations:
-        if each.outcome is not Outcome.OK:
-            continue
-        if each.kind is Kind.CREATE:
-            acknowledged = True
-        elif each.started_us >= since_us and each.kind is not Kind.REVOKE:
-            return True
-    return not acknowledged
+def _was_seen(operations: Sequence[Operation], since_us: int, header: Header) -> bool:
+    """Whether a yes or no about it was asked for since then; a create that failed needs none.
+
+    A no that its expiry explains says nothing.
+    """
+    answered = [each for each in operations if each.outcome is Outcome.OK]
+    created = [each.started_us for each in answered if each.kind is Kind.CREATE]
+    admitted = [each.started_us for each in answered if each.answer is Answer.ADMITTED]
+    if not created:
+        return True
+    ttl_s = header.session_ttl_s if admitted else header.ticket_ttl_s
+    gone_us = min(admitted or created) + ttl_s * 1_000_000 - SLACK_US
+    return any(
+        each.kind not in (Kind.CREATE, Kind.REVOKE)
+        and since_us <= each.started_us
+        and (each.answer is not Answer.REFUSED or each.started_us < gone_us)
+        for each in answered
+    )
 
 
 def _named(words: str, found: Iterable[object]) -> Iterator[str]:

@@ -57,10 +57,10 @@ class PauseUntil(Fault):
             scene.tell(f"SIGSTOP, until {event}", node)
             scene.target.pause(node)
             try:
-                if not wait_until(heard, timeout_s=30, pause_s=0.001):
-                    scene.note(f"no Sentinel told {event}")
+                told = wait_until(heard, timeout_s=30, pause_s=0.001)
             finally:
                 scene.target.resume(node)
+        scene.measure("untold", 0 if told else 1)
         return nothing_to_heal
 
 

@@ -162,19 +162,32 @@ class LocalTarget:
     def kill(self, name: str, *, server_only: bool = False) -> None:
         node = self._node(name)
         if not server_only:
+            self._require(node, Condition.RUNNING, Condition.PAUSED)
             self.installation.kill(node)
+            self._require(node, Condition.DEAD)
             return
         self.installation.kill_server(node)
         if not self.shape.agents:  # as a supervisor would: its agent does, where it has one
             self.installation.start(node)
 
     def pause(self, name: str, *, server_only: bool = False) -> None:
-        pause = self.installation.pause_server if server_only else self.installation.pause
-        pause(self._node(name))
+        node = self._node(name)
+        if server_only:
+            self.installation.pause_server(node)
+            return
+        self._require(node, Condition.RUNNING)
+        self.installation.pause(node)
+        self._require(node, Condition.PAUSED)
 
     def resume(self, name: str, *, server_only: bool = False) -> None:
         resume = self.installation.resume_server if server_only else self.installation.resume
         resume(self._node(name))
+
+    def _require(self, node: Node, *conditions: Condition) -> None:
+        """That a fault is one: what is dead already is not killed."""
+        condition = self.installation.condition(node)
+        if condition not in conditions:
+            raise TopologyError(f"{node.name} is {condition}, not {' or '.join(conditions)}")
 
     def terminate(self, name: str, *, within_s: float = 40.0) -> float:
         node, began_s = self._node(name), time.monotonic()
