@@ -52,7 +52,7 @@ crowd: setup ## Let 11000 callers wait at once while the primary is replaced, wi
 	@$(BIN)/pytest tests/failover/test_crowd.py --callers 11000 $(PYTEST_ARGS)
 
 test-containers: setup ## Run the tests of kits and installations in containers (needs Docker)
-	@$(BIN)/pytest -m container tests/containers $(PYTEST_ARGS)
+	@$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder -m container tests/containers $(PYTEST_ARGS)
 
 test-chart: python ## Render the Helm chart in every way that it knows (needs helm)
 	@$(BIN)/pytest --numprocesses 2 -m chart tests/chart $(PYTEST_ARGS)

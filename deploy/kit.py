@@ -1,23 +1,26 @@
 """`make up`, `down`, `ps`, `logs`, `image`: the compose files here, and what they need.
 
 Knows no package but Python's own (3.9 or newer): it runs where Docker is and nothing else.
-Passwords are in `.env`, made once; the containers get them as files from `.secrets`.
+Passwords are in `.env`, made once; the containers get them as files from `.secrets` (`kit_env.py`).
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import http.client
+import ipaddress
 import os
 import re
-import secrets
 import socket
 import ssl
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
+
+from kit_env import Obstacle, check_environment, make_env, read_env, subnet, write_secrets
 
 HERE = Path(__file__).resolve().parent
 PORTS = {"standalone": "HTTP_PORT", "sentinel": "HTTPS_PORT", "cluster": "HTTP_PORT"}
@@ -27,138 +30,13 @@ ALL_OVERLAYS = tuple(name for names in OVERLAYS.values() for name in names)
 # NAME or NAME=HOST,..., as `guarita certs init` has it.
 PROXY_CERTIFICATE = "proxy=localhost,127.0.0.1"
 NODE_CERTIFICATES = tuple(f"{kind}-{n}" for kind in ("valkey", "sentinel") for n in (1, 2, 3))
-PASSWORDS = (
-    "API_KEY",
-    "SECRET",
-    "DATA_PASSWORD",
-    "SERVICE_PASSWORD",
-    "AGENT_PASSWORD",
-    "SENTINEL_USER_PASSWORD",
-    "REPLICA_PASSWORD",
-    "SENTINEL_PASSWORD",
-)
-CHOICES = {
-    "ORIGIN": "http://127.0.0.1:8080",
-    "HTTP_PORT": "8000",
-    "HTTPS_PORT": "8443",
-    "NETWORK": "172.30.57",
-}
-_LINE = re.compile(r"([A-Z][A-Z0-9_]*)=([^\s'\"$\\#]*)")
-_PASSWORD = re.compile(r"[A-Za-z0-9_-]{32,}")
-_NETWORK = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}")
+# By the name of the image: the stage of service/Dockerfile.
+IMAGES = {"guarita": "guarita", "guarita-proxy": "proxy"}
 READY_S = 90.0
-
-
-class Obstacle(Exception):
-    """What keeps a kit from starting: one sentence that says what to do."""
-
-
-# deploy/.env
-
-
-def make_env(path: Path) -> bool:
-    """Write random passwords, for the owner alone, where there is no such file; whether it did."""
-    values = {name: secrets.token_urlsafe(32) for name in PASSWORDS}
-    values["API_KEY_SHA256"] = _sha256(values["API_KEY"])
-    values.update(CHOICES)
-    draft = path.with_name(f"{path.name}.draft")
-    draft.unlink(missing_ok=True)
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write("# Made by `make up`, and never written again. Keep it: it is not in Git.\n")
-        file.writelines(f"{name}={value}\n" for name, value in values.items())
-    try:
-        os.link(draft, path)  # unlike a rename, it never replaces
-    except FileExistsError:
-        return False
-    finally:
-        draft.unlink()
-    return True
-
-
-def read_env(path: Path) -> dict[str, str]:
-    """Every value of the file. Raises `Obstacle` at the first thing that is wrong with it."""
-    try:
-        if path.stat().st_mode & 0o077:
-            raise Obstacle(f"{path} can be read by others: chmod 600 {path}")
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise Obstacle(f"{path} cannot be read: {exc}") from exc
-    values: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        found = _LINE.fullmatch(line.strip())
-        if not found:
-            raise Obstacle(f"{path}:{number}: write NAME=value, without spaces and quotes")
-        if found[1] in values:
-            raise Obstacle(f"{path}:{number}: {found[1]} is set twice: remove one of the lines")
-        values[found[1]] = found[2]
-    _check(path, values)
-    return values
-
-
-def _check(path: Path, values: dict[str, str]) -> None:
-    for name in PASSWORDS:
-        if not _PASSWORD.fullmatch(values.get(name, "")):
-            raise Obstacle(
-                f"{path}: {name} must be 32 or more letters, digits, - or _: set it to the output "
-                "of: openssl rand -hex 32"
-            )
-    digest = _sha256(values["API_KEY"])
-    if values.get("API_KEY_SHA256") != digest:
-        raise Obstacle(f"{path}: API_KEY_SHA256 is not that of API_KEY: set it to {digest}")
-    for name in sorted(set(PORTS.values())):
-        text = values.get(name, "")
-        if not text.isdigit() or not 0 < int(text) < 65536:
-            raise Obstacle(f"{path}: {name} must be a port, such as {CHOICES[name]}")
-    network = values.get("NETWORK", "")
-    if not _NETWORK.fullmatch(network) or max(map(int, network.split("."))) > 255:
-        raise Obstacle(
-            f"{path}: NETWORK must be the first three numbers of a private network, "
-            f"such as {CHOICES['NETWORK']}"
-        )
-    if not re.fullmatch(r"https?://[^/]+", values.get("ORIGIN", "")):
-        raise Obstacle(
-            f"{path}: ORIGIN must be that of the site which shows the frame, such as "
-            f"{CHOICES['ORIGIN']}"
-        )
-
-
-# deploy/.secrets
-
-
-def write_secrets(directory: Path, env: dict[str, str]) -> None:
-    """The files that containers get. What has not changed is left alone.
-
-    Containers run as another user, so each file may be read by all; the directory is its owner's
-    alone, so that nobody else on this machine gets at them.
-    """
-    directory.mkdir(mode=0o700, exist_ok=True)
-    directory.chmod(0o700)
-    files = {name.lower().replace("_", "-"): env[name] for name in PASSWORDS if name != "API_KEY"}
-    everybody = f"user default on #{_sha256(env['DATA_PASSWORD'])} ~* &* +@all"
-    files["standalone.acl"] = everybody
-    files["cluster.conf"] = f"{everybody}\nmasterauth {env['DATA_PASSWORD']}"
-    for name, text in files.items():
-        path = directory / name
-        if not path.exists() or path.read_text("utf-8") != f"{text}\n":
-            path.write_text(f"{text}\n", "utf-8")
-        path.chmod(0o444 if os.geteuid() == 0 else 0o644)
-
-
-def make_certificates(directory: Path, image: str, certificates: tuple[str, ...]) -> None:
-    """Those that are missing, made by the image itself, for the user who calls."""
-    directory.mkdir(mode=0o700, exist_ok=True)
-    names = [each.partition("=")[0] for each in certificates]
-    if not all((directory / f"{name}.crt").exists() for name in names):
-        me = f"{os.getuid()}:{os.getgid()}"
-        mount = f"type=bind,source={directory},target=/certs"
-        run = ["docker", "run", "--rm", "--network=none", "--read-only", f"--user={me}"]
-        _run(
-            [*run, f"--mount={mount}", image, "certs", "init", "/certs", *certificates], quiet=True
-        )
-    for name in names:
-        (directory / f"{name}.key").chmod(0o444)  # as in write_secrets
+_NETWORK = (
+    '{{.Name}};{{index .Labels "com.docker.compose.project"}};'
+    "{{range .IPAM.Config}}{{.Subnet}} {{end}}"
+)
 
 
 # Docker
@@ -166,26 +44,59 @@ def make_certificates(directory: Path, image: str, certificates: tuple[str, ...]
 
 def check_engine() -> None:
     """Raises `Obstacle` where there is no engine or no compose."""
-    try:
-        engine = subprocess.run(
-            ["docker", "info", "--format", "{{.ServerVersion}}"],
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        compose = subprocess.run(
-            ["docker", "compose", "version"], capture_output=True, timeout=30, check=False
-        )
-    except FileNotFoundError:
-        raise Obstacle("docker is not installed: https://docs.docker.com/engine/install/") from None
-    except subprocess.TimeoutExpired:
-        raise Obstacle("Docker does not answer within 30 s: restart it, then try again") from None
+    engine = _ask("info", "--format", "{{.ServerVersion}}")
     if engine.returncode or not engine.stdout.strip():
         reason = (engine.stderr.strip().splitlines() or ["no answer"])[-1]
         raise Obstacle(f"the Docker engine does not answer: start it, then try again ({reason})")
-    if compose.returncode:
+    if _ask("compose", "version").returncode:
         raise Obstacle("docker compose is missing: https://docs.docker.com/compose/install/")
+
+
+def check_builder() -> None:
+    """Raises `Obstacle` where nothing builds images."""
+    if _ask("buildx", "version").returncode:
+        raise Obstacle("docker buildx is missing: https://github.com/docker/buildx#installing")
+
+
+class Network(NamedTuple):
+    """One of this engine, and the compose project that made it; empty where none did."""
+
+    name: str
+    project: str
+    subnets: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+
+    def has_some_of(self, addresses: ipaddress.IPv4Network) -> bool:
+        return any(addresses.overlaps(each) for each in self.subnets)
+
+
+def networks() -> list[Network]:
+    """All that this engine has."""
+    ids = _ask("network", "ls", "--quiet").stdout.split()
+    found = []
+    for line in _ask("network", "inspect", f"--format={_NETWORK}", *ids).stdout.splitlines():
+        name, project, subnets = line.split(";")
+        every = tuple(ipaddress.ip_network(each, strict=False) for each in subnets.split())
+        found.append(Network(name, project, every))
+    return found
+
+
+def check_network(network: str, project: str, env: Path) -> None:
+    """Raises `Obstacle` where a network of somebody else has some of these addresses."""
+    wanted = subnet(network)
+    for other in networks():
+        if other.project != project and other.has_some_of(wanted):
+            kit = other.project.removeprefix("guarita-")
+            end = f"`make down KIT={kit}`" if kit in KITS else "end what has that one"
+            raise Obstacle(
+                f"{wanted} overlaps with the network {other.name} of this engine: {end}, or set "
+                f"NETWORK in {env} to another one"
+            )
+
+
+def publishes(project: str, port: int) -> bool:
+    """Whether a container of this project is who listens there."""
+    of = f"--filter=label=com.docker.compose.project={project}"
+    return bool(_ask("ps", "--quiet", of, f"--filter=publish={port}").stdout.strip())
 
 
 def check_port(port: int, name: str, env: Path) -> None:
@@ -217,12 +128,9 @@ def check_overlays(kit: str, wanted: list[str]) -> tuple[str, ...]:
     return tuple(name for name in fitting if name in wanted)
 
 
-def build_image() -> None:
-    """`guarita` and `guarita-proxy`. PIP_CERT, where it is set, is for pip in the build too."""
+def build_image(given: Mapping[str, str], names: Iterable[str] = IMAGES) -> None:
+    """These images, with what is `given` of BASE, SERVER and TAG; PIP_CERT is for pip in it."""
     root = HERE.parent
-    revision = subprocess.run(
-        ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
     version = re.search(r'^version = "(.+)"$', (root / "pyproject.toml").read_text("utf-8"), re.M)
     command = [
         "docker",
@@ -233,18 +141,55 @@ def build_image() -> None:
         "--file",
         str(root / "service/Dockerfile"),
         "--build-arg",
-        f"REVISION={revision or 'unknown'}",
+        f"REVISION={_revision(root)}",
         "--build-arg",
         f"VERSION={version[1] if version else '0'}",
     ]
     for name in ("BASE", "SERVER"):
-        if os.environ.get(name):
-            command += ["--build-arg", f"{name}={os.environ[name]}"]
-    if os.environ.get("PIP_CERT"):
-        command += ["--secret", f"id=ca,src={os.environ['PIP_CERT']}"]
-    tag = os.environ.get("TAG") or "latest"
-    for target, name in (("guarita", "guarita"), ("proxy", "guarita-proxy")):
-        _run([*command, "--target", target, "--tag", f"{name}:{tag}", str(root)], quiet=True)
+        if given.get(name):
+            command += ["--build-arg", f"{name}={given[name]}"]
+    if given.get("PIP_CERT"):
+        command += ["--secret", f"id=ca,src={given['PIP_CERT']}"]
+    tag = given.get("TAG") or "latest"
+    for name in names:
+        target = ["--target", IMAGES[name], "--tag", f"{name}:{tag}"]
+        _run([*command, *target, str(root)], quiet=True)
+
+
+def _revision(root: Path) -> str:
+    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:  # nobody needs Git for this
+        told = ""
+    return told.strip() or "unknown"
+
+
+def make_certificates(directory: Path, image: str, certificates: tuple[str, ...]) -> None:
+    """Those that are missing, made by the image itself, for the user who calls."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    names = [each.partition("=")[0] for each in certificates]
+    if not all((directory / f"{name}.crt").exists() for name in names):
+        me = f"{os.getuid()}:{os.getgid()}"
+        mount = f"type=bind,source={directory},target=/certs"
+        run = ["docker", "run", "--rm", "--network=none", "--read-only", f"--user={me}"]
+        _run(
+            [*run, f"--mount={mount}", image, "certs", "init", "/certs", *certificates], quiet=True
+        )
+    for name in names:
+        (directory / f"{name}.key").chmod(0o444)  # as in write_secrets
+
+
+def _ask(*words: str) -> subprocess.CompletedProcess[str]:
+    """A docker command that changes nothing. Raises `Obstacle` where none is answered."""
+    try:
+        return subprocess.run(
+            ["docker", *words], capture_output=True, text=True, timeout=30, check=False
+        )
+    except FileNotFoundError:
+        raise Obstacle("docker is not installed: https://docs.docker.com/engine/install/") from None
+    except subprocess.TimeoutExpired:
+        raise Obstacle("Docker does not answer within 30 s: restart it, then try again") from None
 
 
 def _run(command: list[str], *, quiet: bool = False) -> None:
@@ -262,27 +207,33 @@ def _run(command: list[str], *, quiet: bool = False) -> None:
 def up(kit: str, overlays: tuple[str, ...]) -> None:
     """Start a kit, and wait until it takes writes."""
     check_engine()
+    check_builder()
     path = HERE / ".env"
     if not path.exists() and make_env(path):
         print(f"made {path} with random passwords")
     env = read_env(path)
+    check_environment(path, env)
     port = int(env[PORTS[kit]])
-    project = subprocess.run(
-        [*compose(kit), "ps", "--quiet"], capture_output=True, text=True, check=False
-    )
-    if not project.stdout.strip():
+    project = _project(kit, env)
+    check_network(env["NETWORK"], project, path)
+    if not publishes(project, port):
         check_port(port, PORTS[kit], path)
-    build_image()
+    build_image({**env, **os.environ})
     write_secrets(HERE / ".secrets", env)
     if kit == "sentinel":
         certificates = (PROXY_CERTIFICATE, *(NODE_CERTIFICATES if "tls" in overlays else ()))
-        image = f"guarita:{os.environ.get('TAG') or 'latest'}"
-        make_certificates(HERE / ".secrets/tls", image, certificates)
+        make_certificates(HERE / ".secrets/tls", f"guarita:{env['TAG']}", certificates)
     started_s = time.monotonic()
     _run([*compose(kit, overlays), "up", "--detach", "--remove-orphans"])
     await_ready(kit, port)
     scheme = "https" if PORTS[kit] == "HTTPS_PORT" else "http"
     print(f"ready after {time.monotonic() - started_s:.0f} s: {scheme}://localhost:{port}")
+
+
+def _project(kit: str, env: Mapping[str, str]) -> str:
+    """What compose calls it."""
+    name = "COMPOSE_PROJECT_NAME"
+    return os.environ.get(name) or env.get(name) or f"guarita-{kit}"
 
 
 def await_ready(kit: str, port: int) -> None:
@@ -312,10 +263,6 @@ def _connection(kit: str, port: int) -> http.client.HTTPConnection:
     return http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=context)
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="kit.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("action", choices=("image", "up", "down", "ps", "logs"))
@@ -329,14 +276,20 @@ def main(arguments: list[str]) -> int:
             up(wish.kit, overlays)
             return 0
         check_engine()
+        path = HERE / ".env"
         if wish.action == "image":
-            build_image()
+            check_builder()
+            build_image({**(read_env(path) if path.exists() else {}), **os.environ})
             return 0
-        read_env(HERE / ".env")
+        read_env(path)
         # With every overlay that there may be: what one of them has added is theirs too.
         _run([*compose(wish.kit, OVERLAYS.get(wish.kit, ())), wish.action, *wish.more])
     except Obstacle as exc:
         print(exc, file=sys.stderr)
+        return 2
+    except OSError as exc:
+        what = f"{exc.filename or HERE}: {exc.strerror}"
+        print(f"{what}: give yourself the right to read and write all of {HERE}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -42,6 +42,15 @@ LONG = (
     "testing/",
     "deploy/",
     "drill/",
+    # The first two begin on different workers.
+    "containers/test_failovers.py",
+    "containers/test_sentinel.py",
+    "containers/test_cluster.py",
+    "containers/test_overlays.py",
+    "containers/test_standalone.py",
+    "containers/test_installations.py",
+    "containers/test_documented.py",
+    "containers/test_target.py",
 )
 
 

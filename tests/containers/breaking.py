@@ -23,7 +23,7 @@ from guarita.testing import (
 )
 
 RATE = 100.0
-AROUND_S = 3.0  # of load before the fault, and after all is well again
+AROUND_S = 1.0  # of load before the fault, and after all is well again
 LASTS_S = 6.0  # longer than a failover takes with the installations' down-after of 2 s
 SETTINGS = layout_settings(Terms())
 KINDS: dict[str, type[Installation]] = {
@@ -67,10 +67,13 @@ def judge(
     words: str,
     do: Do,
     *,
-    for_s: float = LASTS_S,
+    for_s: float | None = None,
     failed: int | None = 0,
 ) -> Judgement:
-    """Do it under load, record what every client was told, and have the drill's checker judge."""
+    """Do it under load, record what every client was told, and have the drill's checker judge.
+
+    `for_s`: how long it lasts; None: until callers are served again.
+    """
     shape = Shape(installation.topology, sentinels=len(installation.sentinels))
     fault = ByInstallation(installation, words, do, for_s)
     must_hold = "nothing lost, nothing double"

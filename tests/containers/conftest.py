@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,14 +16,38 @@ import kit as kits
 from .breaking import KINDS, SETTINGS
 from .running import Kit, Start, why_no_engine
 
+MakeImage = Callable[..., str]
+
 
 @pytest.fixture(scope="session")
-def guarita_image(engine: None) -> str:
-    """Made of what is in this clone."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TAG", "test")
-        kits.build_image()
-    return "guarita:test"
+def make_image(
+    engine: None, tmp_path_factory: pytest.TempPathFactory, worker_id: str, testrun_uid: str
+) -> MakeImage:
+    """Makes images of what is in this clone, each once for all workers of a run."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
+
+    def make(tag: str, *names: str, **given: str) -> str:
+        with (shared / f"{testrun_uid}-{tag}").open("a") as made:
+            fcntl.flock(made, fcntl.LOCK_EX)
+            if os.fstat(made.fileno()).st_size == 0:
+                kits.build_image({**os.environ, **given, "TAG": tag}, names)
+                made.write("made\n")
+        return f"guarita:{tag}"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def guarita_image(make_image: MakeImage) -> str:
+    """What kits and installations run."""
+    return make_image("test", *kits.IMAGES)
+
+
+@pytest.fixture(scope="session")
+def redis_image(make_image: MakeImage) -> str:
+    """The same with Debian's Redis 8, for data nodes and Sentinels."""
+    return make_image("test-redis", "guarita", SERVER="redis")
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +74,7 @@ def engine() -> None:
 
 
 @pytest.fixture(scope="module")
-def start(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+def start(guarita_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Starts a kit; what still runs when the module's tests have ended is removed."""
     started: list[Kit] = []
 

@@ -12,11 +12,11 @@ import threading
 CALLERS = 32
 AFTER = 20  # answers for each, and they are busy
 
+headers = {"Authorization": f"Bearer {os.environ.get('API_KEY')}"}
 lock = threading.Lock()
 counts = collections.Counter()
 statuses = collections.Counter()
 busy = threading.Barrier(CALLERS, action=lambda: print("busy", flush=True))
-HEADERS = {"Authorization": f"Bearer {os.environ['API_KEY']}"}
 
 
 def call(connection, is_new):
@@ -26,26 +26,29 @@ def call(connection, is_new):
     except OSError:
         return False
     try:
-        connection.request("POST", "/auth/create-session", headers=HEADERS)
+        connection.request("POST", "/auth/create-session", headers=headers)
         answer = connection.getresponse()
-    except (http.client.RemoteDisconnected, OSError):
+    except OSError:  # http.client.RemoteDisconnected too
         # A server may close an idle connection at any time (RFC 9112, 9.3.1): not a byte came.
-        note("lost" if is_new else "not_taken")
-        return True
+        return failed(connection, "lost" if is_new else "not_taken")
+    except http.client.HTTPException:
+        return failed(connection, "in_pieces")
     try:
         answer.read()
-    except http.client.HTTPException:
-        note("in_pieces")
-        return True
+    except (http.client.HTTPException, OSError):
+        return failed(connection, "in_pieces")
     with lock:
         counts["answered"] += 1
         statuses[answer.status] += 1
     return True
 
 
-def note(what):
+def failed(connection, how):
+    """Counts it; the next request needs a new connection."""
+    connection.close()
     with lock:
-        counts[what] += 1
+        counts[how] += 1
+    return True
 
 
 def caller():
@@ -59,10 +62,11 @@ def caller():
             connection.close()
 
 
-threads = [threading.Thread(target=caller) for _ in range(CALLERS)]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
-names = ("answered", "in_pieces", "lost", "not_taken")
-print(json.dumps({name: counts[name] for name in names} | {"statuses": statuses}))
+if __name__ == "__main__":
+    threads = [threading.Thread(target=caller) for _ in range(CALLERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    names = ("answered", "in_pieces", "lost", "not_taken")
+    print(json.dumps({name: counts[name] for name in names} | {"statuses": statuses}))

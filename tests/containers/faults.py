@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..agents.counting import Figures, figures_of
 from ..agents.load import Load
@@ -14,12 +14,14 @@ RATE = 100.0
 STEADY_S = 60.0
 
 # Each of them before and behind each other one.
-EVERY_ORDER = ["restart", "recreate", "down", "restart", "down", "recreate", "restart"]
+EVERY_ORDER = ("restart", "recreate", "down", "restart", "down", "recreate", "restart")
 _TURNS = {
-    "restart": ("restart",),
-    "recreate": ("up", "--force-recreate", "--detach"),
-    "down": ("down",),
+    "restart": [("restart",)],
+    "recreate": [("up", "--force-recreate", "--detach")],
+    "down": [("down",), ("up", "--detach")],
 }
+EACH_ONCE = tuple(_TURNS)
+TICKETS = 50  # a turn
 
 
 def load_through(
@@ -46,15 +48,20 @@ def check_nothing_is_lost(found: Figures) -> None:
     assert (found.failed, found.lost, found.double, found.wrong) == (0, 0, 0, 0), found
 
 
-def stop_in_every_order(kit: Kit, replicas: int) -> None:
-    """Everything is restarted, created anew, taken down and started: each ticket is there."""
-    tickets = []
-    for turn in EVERY_ORDER:
+def stop_in_turns(kit: Kit, replicas: int, turns: Sequence[str]) -> None:
+    """Everything is restarted, created anew, or taken down and started: tickets are as before."""
+    redeemed: list[str] = []
+    unused: list[str] = []
+    for turn in turns:
         kit.wait_well(replicas)
-        tickets.append(new_ticket(kit))
-        ended = kit.compose(*_TURNS[turn])
-        assert ended.returncode == 0, ended.stderr
-        started = kit.compose("up", "--detach")
-        assert started.returncode == 0, started.stderr
+        tickets = [new_ticket(kit) for _ in range(TICKETS)]
+        redeemed += tickets[::2]
+        unused += tickets[1::2]
+        assert {redeem(kit, ticket)[0] for ticket in tickets[::2]} == {200}
+        for words in _TURNS[turn]:
+            ended = kit.compose(*words)
+            assert ended.returncode == 0, ended.stderr
     kit.wait_well(replicas)
-    assert [redeem(kit, ticket)[0] for ticket in tickets] == [200] * len(tickets)
+    assert {redeem(kit, ticket)[0] for ticket in unused} == {200}
+    again = {redeem(kit, ticket, "another-attempt-at-a-used-one")[0] for ticket in redeemed}
+    assert again == {401}

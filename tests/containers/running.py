@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -16,7 +15,9 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any, Protocol
 
+import kit_env
 from guarita.processes import wait_until
+from guarita.topology.local.ports import free_ports
 
 import kit as kits
 
@@ -31,15 +32,17 @@ class Kit:
     def __init__(
         self, name: str, directory: Path, *, overlays: tuple[str, ...] = (), user: str = ""
     ) -> None:
-        """`user`: uid and gid of all containers in place of the image's."""
+        """`user`: uid and gid of all containers in place of the image's. `told` is what `make up`
+        has printed."""
         self.name = name
         self.overlays = overlays
         self.project = f"guarita-test-{name}-{os.getpid()}"
         self._root = directory
         self._deploy = directory / "deploy"
         _copy(directory)
-        self.port = _free_port()
-        kits.make_env(self._deploy / ".env")
+        [self.port] = free_ports(1)
+        self.told = ""
+        kit_env.make_env(self._deploy / ".env")
         self._set(
             COMPOSE_PROJECT_NAME=self.project,
             TAG="test",
@@ -47,7 +50,7 @@ class Kit:
             HTTPS_PORT=str(self.port),
             NETWORK=_free_network(),
         )
-        self.env = kits.read_env(self._deploy / ".env")
+        self.env = kit_env.read_env(self._deploy / ".env")
         if user:
             self._run_as(user)
 
@@ -56,7 +59,6 @@ class Kit:
         kit = [str(self._deploy / "kit.py"), f"--overlays={' '.join(self.overlays)}"]
         return subprocess.run(
             [sys.executable, *kit, target, self.name, "--", *arguments],
-            env={**os.environ, "TAG": "test"},
             capture_output=True,
             text=True,
             check=False,
@@ -65,6 +67,7 @@ class Kit:
     def up(self) -> None:
         """Raises `AssertionError` with what it said."""
         started = self.make("up")
+        self.told = started.stdout
         assert started.returncode == 0, started.stderr + self.make("logs", "--tail=20").stdout
 
     def compose(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -115,25 +118,28 @@ class Kit:
         command = ["docker", "exec", self.container(service), *argv]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
-    def run_beside(self, service: str, program: str) -> str:
-        """Python in a container of its own, in the network of another; the container's id."""
+    @contextlib.contextmanager
+    def running_beside(self, service: str, program: str) -> Iterator[str]:
+        """Python in a container of its own, in the network of another. Yields the container's id,
+        and removes it whatever comes."""
         of = f"--network=container:{self.container(service)}"
-        key = f"--env=API_KEY={self.env['API_KEY']}"
+        key = f"--env-file={self._deploy / '.env'}"
         python = ("--entrypoint=python3", "guarita:test", "-c", program)
         label = f"--label=com.docker.compose.project={self.project}"
         (container,) = _lines("run", "--detach", of, key, label, *python)
-        return container
+        try:
+            yield container
+        finally:
+            _lines("rm", "--force", container)
 
     def logs_of(self, container: str) -> str:
         command = ["docker", "logs", container]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
     def wait_end_of(self, container: str) -> str:
-        """What it has printed when it ended; it is removed."""
+        """What it has printed when it ended."""
         assert _lines("wait", container) == ["0"], self.logs_of(container)
-        printed = self.logs_of(container)
-        _lines("rm", container)
-        return printed
+        return self.logs_of(container)
 
     @property
     def source(self) -> Path:
@@ -153,9 +159,9 @@ class Kit:
         return ssl.create_default_context(cafile=str(self._deploy / ".secrets/tls/ca.crt"))
 
     def call(
-        self, method: str, path: str, body: Any = None, *, key: bool = False
+        self, method: str, path: str, body: Any = None, *, key: bool = False, token: str = ""
     ) -> tuple[int, Any]:
-        """The status, and the JSON of the answer."""
+        """The status, and the JSON of the answer; `key`: as a host, `token`: as a guest."""
         tls = self.tls
         connection = (
             HTTPSConnection("127.0.0.1", self.port, timeout=20, context=tls)
@@ -163,8 +169,8 @@ class Kit:
             else HTTPConnection("127.0.0.1", self.port, timeout=20)
         )
         headers = {"Content-Type": "application/json"} if body is not None else {}
-        if key:
-            headers["Authorization"] = f"Bearer {self.env['API_KEY']}"
+        if key or token:
+            headers["Authorization"] = f"Bearer {token or self.env['API_KEY']}"
         content = json.dumps(body) if body is not None else None
         with contextlib.closing(connection):
             connection.request(method, path, content, headers)
@@ -224,6 +230,7 @@ def why_no_engine() -> str | None:
     """In words, why no container can run here."""
     try:
         kits.check_engine()
+        kits.check_builder()
     except kits.Obstacle as exc:
         return str(exc)
     return None
@@ -247,18 +254,18 @@ def _lines(*command: str) -> list[str]:
     return ended.stdout.split()
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 def _free_network() -> str:
     """Its first three numbers: one that no network of this engine has."""
-    every = _lines("network", "ls", "--quiet")
-    taken = " ".join(_lines("network", "inspect", *every, "--format", "{{json .IPAM.Config}}"))
-    return next(found for found in _networks() if f'"{found}.' not in taken)
+    taken = kits.networks()
+    return next(
+        found
+        for found in networks_of_worker()
+        if not any(each.has_some_of(kit_env.subnet(found)) for each in taken)
+    )
 
 
-def _networks() -> Iterator[str]:
-    for third in range(100, 250):
-        yield f"172.30.{third}"
+def networks_of_worker() -> Iterator[str]:
+    """What this process may draw, and no other worker of the same run."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    return (f"172.30.{third}" for third in range(100 + worker, 250, workers))

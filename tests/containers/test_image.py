@@ -1,19 +1,17 @@
 """The image as another user, without capabilities, on a read-only root: what the kits do not run.
 
-Nodes, Sentinels, the service, nginx and doctor run so in test_tls.py, `cluster form` in
+Nodes, Sentinels, the service, nginx and doctor run so in test_overlays.py, `cluster form` in
 test_cluster.py.
 """
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from guarita.processes import wait_until
-
-import kit as kits
 
 pytestmark = pytest.mark.container
 
@@ -22,30 +20,34 @@ LIMITS = (
     *("--tmpfs=/tmp:mode=1777", "--network=none"),
 )
 UP_S = 60.0
-
-
-@pytest.fixture(scope="module")
-def image(engine: None) -> str:
-    """Made of this source, where the kits' tests have not done so a moment ago."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TAG", "test")
-        kits.build_image()
-    return "guarita:test"
+ABOVE_BASE = 180_000_000  # bytes
 
 
 def docker(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["docker", *command], capture_output=True, text=True, check=False)
 
 
+def test_what_it_adds_to_its_base_is_small(
+    guarita_image: str, figure: Callable[[str], None]
+) -> None:
+    label = '{{index .Config.Labels "org.opencontainers.image.base.name"}}'
+    base = docker("image", "inspect", f"--format={label}", guarita_image).stdout.strip()
+    told = docker("image", "inspect", "--format={{.Size}}", guarita_image, base)
+    assert told.returncode == 0, told.stderr
+    whole, below = map(int, told.stdout.split())
+    assert whole - below <= ABOVE_BASE
+    figure(f"the image: {(whole - below) / 1e6:.0f} MB above {base}, which has {below / 1e6:.0f}")
+
+
 @pytest.fixture
-def memory_service(image: str) -> Iterator[str]:
+def memory_service(guarita_image: str) -> Iterator[str]:
     settings = {
         "GUARITA_STORE__TOPOLOGY": "memory",
         "GUARITA_SERVER__WORKERS": "1",
         "GUARITA_SERVER__BIND": "127.0.0.1:8000",
     }
     variables = [f"--env={name}={value}" for name, value in settings.items()]
-    container = docker("run", "--detach", *LIMITS, *variables, image).stdout.strip()
+    container = docker("run", "--detach", *LIMITS, *variables, guarita_image).stdout.strip()
     yield container
     docker("rm", "--force", container)
 
@@ -59,21 +61,21 @@ def test_the_service_serves_and_ends_well(memory_service: str) -> None:
     assert docker("inspect", "--format={{.State.ExitCode}}", memory_service).stdout == "0\n"
 
 
-def test_certificates_are_made(image: str) -> None:
-    told = docker("run", "--rm", *LIMITS, image, "certs", "init", "/tmp/certs", "a")
+def test_certificates_are_made(guarita_image: str) -> None:
+    told = docker("run", "--rm", *LIMITS, guarita_image, "certs", "init", "/tmp/certs", "a")
     made = {f"/tmp/certs/{name}" for name in ("ca.key", "ca.crt", "a.key", "a.crt")}
     assert set(told.stdout.splitlines()) == made, told.stderr
 
 
-def test_a_drill_is_played(image: str) -> None:
+def test_a_drill_is_played(guarita_image: str) -> None:
     """A whole installation in one container, its primary killed."""
-    options = ["--rate=50", "--duration=4", "--out=/tmp/drills"]
-    told = docker("run", "--rm", *LIMITS, image, "drill", "run", "D2", *options)
+    options = ["--rate=50", "--duration=4", "--room=10", "--out=/tmp/drills"]
+    told = docker("run", "--rm", *LIMITS, guarita_image, "drill", "run", "D2", *options)
     assert told.returncode == 0, told.stdout + told.stderr
     assert "valid" in told.stdout
 
 
-def test_what_is_wrong_is_told_in_one_sentence(image: str) -> None:
-    told = docker("run", "--rm", *LIMITS, image, "node")
+def test_what_is_wrong_is_told_in_one_sentence(guarita_image: str) -> None:
+    told = docker("run", "--rm", *LIMITS, guarita_image, "node")
     assert told.returncode == 2
     assert "store.topology: standalone: guarita node needs sentinel here" in told.stderr

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 
-from .endpoints import check_endpoints
-from .faults import RATE, check_nothing_is_lost, load_through, stop_in_every_order
+from .endpoints import check_endpoints, redeem
+from .faults import EVERY_ORDER, RATE, check_nothing_is_lost, load_through, stop_in_turns
 from .running import Kit, Start
 
 pytestmark = pytest.mark.container
+
+READY_S = 25  # of containers; the image is there
+PAUSE_S = 2.0 + 2  # down-after of the kit, and as much again for the failover
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +56,22 @@ HEAL: dict[Fault, Callable[[Kit, str], None]] = {
 }
 
 
+def test_make_up_has_it_ready_in_time(kit: Kit) -> None:
+    told = re.search(r"^ready after (\d+) s: https://localhost:", kit.told, re.MULTILINE)
+    assert told, kit.told
+    assert int(told[1]) <= READY_S
+
+
 def test_the_four_endpoints_answer(kit: Kit) -> None:
     check_endpoints(kit)
+
+
+def test_the_demo_greets_a_guest_and_nobody_else(kit: Kit) -> None:
+    made = kit.call("POST", "/auth/create-session", {"subject": "Ana"}, key=True)[1]
+    token = redeem(kit, made["session_id"])[1]["session_token"]
+    status, told = kit.call("GET", "/demo/content", token=token)
+    assert (status, told["subject"]) == (200, "Ana")
+    assert kit.call("GET", "/demo/content")[0] == 401
 
 
 @pytest.mark.parametrize("fault", HEAL, ids=lambda fault: fault.__name__.strip("_"))
@@ -66,6 +84,11 @@ def test_under_load_no_request_fails_and_no_ticket_is_lost(
         kit, lambda: fault(kit, primary), lambda: HEAL[fault](kit, primary), replicas=2
     )
     check_nothing_is_lost(found)
+    if fault in (_kill, _stop):
+        assert found.pause_s <= PAUSE_S, (
+            f"for {found.pause_s:.1f} s no create and no redeem was acknowledged, counted from one "
+            f"such answer to the next; down-after and 2 s are {PAUSE_S:g} s"
+        )
     name = fault.__name__.strip("_").replace("_", " ")
     figure(
         f"containers, {name}, {RATE:g} requests a second: {found.requests} requests, 0 failed, "
@@ -87,7 +110,7 @@ def test_the_name_of_a_stopped_container_is_known_and_a_failover_needs_no_other(
 
 
 def test_tickets_survive_a_stop_of_everything_in_every_order(kit: Kit) -> None:
-    stop_in_every_order(kit, replicas=2)
+    stop_in_turns(kit, 2, EVERY_ORDER)
 
 
 def test_down_with_volumes_leaves_nothing(kit: Kit) -> None:

@@ -43,10 +43,11 @@ def test_a_stop_under_load_cuts_off_nobody(kit: Kit, figure: Callable[[str], Non
         return int(kit.call("GET", "/auth/session-status", key=True)[1]["total_created"])
 
     before = created()
-    load = kit.run_beside("service", Path(__file__).with_name("crowd.py").read_text())
-    assert wait_until(lambda: "busy" in kit.logs_of(load), timeout_s=60)
-    kit.docker("stop", "service", "--time=20")
-    told = json.loads(kit.wait_end_of(load).splitlines()[-1])
+    crowd = Path(__file__).with_name("crowd.py").read_text()
+    with kit.running_beside("service", crowd) as load:
+        assert wait_until(lambda: "busy" in kit.logs_of(load), timeout_s=60)
+        kit.docker("stop", "service", "--time=20")
+        told = json.loads(kit.wait_end_of(load).splitlines()[-1])
     kit.docker("start", "service")
     kit.wait_healthy("service")
     assert told["statuses"] == {"200": told["answered"]}

@@ -1,11 +1,11 @@
-"""What `make up` does before it asks Docker for anything."""
+"""What `make up` does before anything is started, and what stands in the kits."""
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -13,121 +13,74 @@ from pathlib import Path
 import pytest
 import yaml
 
+import kit_env
+from guarita.config import Settings, check_data_node, check_sentinel, load
+from guarita.topology.local.ports import free_ports
+
 import kit
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
 @pytest.fixture
-def env(tmp_path: Path) -> Path:
-    path = tmp_path / ".env"
-    assert kit.make_env(path)
+def deploy(tmp_path: Path) -> Path:
+    """A directory with all that `make up` needs, but no kit."""
+    (tmp_path / "deploy").mkdir()
+    shutil.copy(DEPLOY.parent / "pyproject.toml", tmp_path)
+    for name in ("kit.py", "kit_env.py"):
+        shutil.copy(DEPLOY / name, tmp_path / "deploy")
+    return tmp_path / "deploy"
+
+
+@pytest.fixture
+def env(deploy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in kit_env.CHOICES:
+        monkeypatch.delenv(name, raising=False)
+    path = deploy / ".env"
+    assert kit_env.make_env(path)
+    [port] = free_ports(1)
+    _replace(path, r"^HTTPS_PORT=.*", f"HTTPS_PORT={port}")
     return path
-
-
-def _mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
 
 
 def _replace(path: Path, old: str, new: str) -> None:
     path.write_text(re.sub(old, new, path.read_text(), flags=re.MULTILINE))
 
 
-def test_a_new_env_is_good_random_and_its_owners_alone(env: Path, tmp_path: Path) -> None:
-    values = kit.read_env(env)
-    assert _mode(env) == 0o600
-    assert len({values[name] for name in kit.PASSWORDS}) == len(kit.PASSWORDS)
-    (tmp_path / "other").mkdir()
-    kit.make_env(tmp_path / "other/.env")
-    other = kit.read_env(tmp_path / "other/.env")
-    assert not {values[name] for name in kit.PASSWORDS} & {other[name] for name in kit.PASSWORDS}
+# An engine that builds nothing: what comes before that is tried here.
+ENGINE = """
+echo "$*" >>"${0%/*}/asked"
+case "$1 $2" in
+"info --format") echo 28.0;;
+"network ls") echo one two;;
+"network inspect") echo "bridge;;172.17.0.0/16 "; echo "MORE";;
+"ps --quiet") case "$*" in *publish=PUBLISHED) echo container;; esac;;
+"buildx build") exit 1;;
+esac
+"""
+NOT_BUILT = "docker buildx build ended with 1: see above\n"
 
 
-def test_an_env_is_never_overwritten(env: Path, tmp_path: Path) -> None:
-    before = env.read_bytes()
-    assert not kit.make_env(env)
-    assert env.read_bytes() == before
-    assert [each.name for each in tmp_path.iterdir()] == [".env"]
+def _engine(network: str = "none;;", published: int = 0) -> str:
+    return ENGINE.replace("MORE", network).replace("PUBLISHED", str(published))
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        (r"^SECRET=.*", "SECRET", r"\.env:\d+: write NAME=value"),
-        (r"^SECRET=.*", "SECRET=", "SECRET must be 32 or more"),
-        (r"^SECRET=.*", "SECRET=password", "SECRET must be 32 or more"),
-        (r"^SECRET=.*\n", "", "SECRET must be 32 or more"),
-        (r"^SECRET=", "SECRET = ", r"\.env:\d+: write NAME=value, without spaces"),
-        (r"^API_KEY=.*", "API_KEY=" + 40 * "a", "API_KEY_SHA256 is not that of API_KEY"),
-        (r"^HTTP_PORT=.*", "HTTP_PORT=70000", "HTTP_PORT must be a port"),
-        (r"^NETWORK=.*", "NETWORK=10.0.0.0/8", "NETWORK must be the first three numbers"),
-        (r"^NETWORK=.*", "NETWORK=10.0.256", "NETWORK must be the first three numbers"),
-        (r"^ORIGIN=.*", "ORIGIN=shop.example", "ORIGIN must be"),
-        (r"^(SECRET=.*)", r"\1\n\1", "SECRET is set twice"),
-    ],
-)
-def test_a_broken_env_is_told_in_one_sentence(env: Path, old: str, new: str, words: str) -> None:
-    _replace(env, old, new)
-    with pytest.raises(kit.Obstacle, match=words) as caught:
-        kit.read_env(env)
-    assert "\n" not in str(caught.value)
-
-
-def test_what_is_told_of_a_broken_env_holds_no_password(env: Path) -> None:
-    _replace(env, r"^SECRET=(.*)", r"SECRET='\1'")
-    secret = env.read_text().split("SECRET='")[1].split("'")[0]
-    with pytest.raises(kit.Obstacle) as caught:
-        kit.read_env(env)
-    assert secret not in str(caught.value)
-
-
-def test_an_env_that_others_can_read_is_refused(env: Path) -> None:
-    env.chmod(0o644)
-    with pytest.raises(kit.Obstacle, match="chmod 600"):
-        kit.read_env(env)
-
-
-def test_secrets_are_files_in_a_directory_of_their_owner(env: Path, tmp_path: Path) -> None:
-    values = kit.read_env(env)
-    kit.write_secrets(tmp_path / "s", values)
-    assert _mode(tmp_path / "s") == 0o700
-    assert (tmp_path / "s/service-password").read_text() == values["SERVICE_PASSWORD"] + "\n"
-    assert not (tmp_path / "s/api-key").exists()
-    assert values["DATA_PASSWORD"] not in (tmp_path / "s/standalone.acl").read_text()
-
-
-def test_secrets_that_have_not_changed_are_left_alone(env: Path, tmp_path: Path) -> None:
-    kit.write_secrets(tmp_path / "s", kit.read_env(env))
-    before = {each.name: each.stat().st_mtime_ns for each in (tmp_path / "s").iterdir()}
-    _replace(env, r"^SECRET=.*", "SECRET=" + 32 * "x")
-    kit.write_secrets(tmp_path / "s", kit.read_env(env))
-    after = {each.name: each.stat().st_mtime_ns for each in (tmp_path / "s").iterdir()}
-    assert [name for name in after if after[name] != before[name]] == ["secret"]
-
-
-def test_a_port_that_is_taken_is_told_with_the_name_to_change(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(kit.Obstacle, match=f"127.0.0.1:{port} .* set HTTPS_PORT in"):
-            kit.check_port(port, "HTTPS_PORT", tmp_path / ".env")
-    kit.check_port(port, "HTTPS_PORT", tmp_path / ".env")
-
-
-def _up(directory: Path, docker: str | None, *options: str) -> subprocess.CompletedProcess[str]:
-    """`make up` of a copy in this directory, where `docker` is this shell script."""
-    shutil.copy(DEPLOY / "kit.py", directory)
+def _up(
+    deploy: Path, docker: str | None, *options: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """`make up` there, where `docker` is this shell script."""
     if docker is not None:
-        (directory / "docker").write_text(f"#!/bin/sh\n{docker}\n")
-        (directory / "docker").chmod(0o755)
+        (deploy / "docker").write_text(f"#!/bin/sh\n{docker}\n")
+        (deploy / "docker").chmod(0o755)
     return subprocess.run(
-        [sys.executable, str(directory / "kit.py"), *options, "up", "sentinel"],
-        env={"PATH": str(directory)},
+        [sys.executable, str(deploy / "kit.py"), *options, "up", "sentinel"],
+        env={"PATH": str(deploy), **variables},
         capture_output=True,
         text=True,
     )
 
 
-ENGINE = '[ "$1" = info ] && echo 28.0; [ "$1" != buildx ]'
+# Obstacles: one sentence, and status 2
 
 
 @pytest.mark.parametrize(
@@ -136,38 +89,107 @@ ENGINE = '[ "$1" = info ] && echo 28.0; [ "$1" != buildx ]'
         (None, "docker is not installed: https://docs.docker.com/engine/install/"),
         ("echo 'Cannot connect to the Docker daemon' >&2; exit 1", "start it, then try again"),
         ('[ "$1" = info ] && echo 28.0', "docker compose is missing"),
+        ('[ "$1" = info ] && echo 28.0; [ "$1" != buildx ]', "docker buildx is missing"),
     ],
 )
-def test_without_an_engine_one_sentence_and_status_2(
-    tmp_path: Path, docker: str | None, words: str
-) -> None:
-    result = _up(tmp_path, docker)
+def test_without_an_engine_or_its_plugins(deploy: Path, docker: str | None, words: str) -> None:
+    result = _up(deploy, docker)
     assert result.returncode == 2
     assert words in result.stderr
     assert result.stderr.count("\n") == 1
-    assert not (tmp_path / ".env").exists()
+    assert not (deploy / ".env").exists()
 
 
-def test_with_a_port_taken_one_sentence_and_status_2(env: Path, tmp_path: Path) -> None:
+def test_with_a_directory_that_cannot_be_written(deploy: Path) -> None:
+    draft = deploy / ".env.draft"
+    draft.mkdir()  # root may write where the mode says that nobody may
+    result = _up(deploy, _engine())
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"{draft}: {os.strerror(21)}: give yourself the right to read and write all of {deploy}\n"
+    )
+
+
+def test_with_a_port_taken(env: Path, deploy: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         _replace(env, r"^HTTPS_PORT=.*", f"HTTPS_PORT={port}")
-        result = _up(tmp_path, ENGINE)
+        result = _up(deploy, _engine())
     assert result.returncode == 2
     assert result.stderr == (
         f"127.0.0.1:{port} cannot be listened at (Address already in use): set HTTPS_PORT in {env} "
         "to another port, or stop what listens there\n"
     )
-    assert not (tmp_path / ".secrets").exists()
+    assert not (deploy / ".secrets").exists()
 
 
-def test_with_a_broken_env_one_sentence_and_status_2(env: Path, tmp_path: Path) -> None:
+def test_the_port_of_a_kit_that_runs_is_its_own_but_not_a_new_one(env: Path, deploy: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        _replace(env, r"^HTTPS_PORT=.*", f"HTTPS_PORT={port}")
+        assert _up(deploy, _engine(published=port)).stderr == NOT_BUILT
+        assert f"127.0.0.1:{port} cannot be" in _up(deploy, _engine(published=port + 1)).stderr
+
+
+def test_with_another_kit_in_the_same_network(env: Path, deploy: Path) -> None:
+    result = _up(deploy, _engine("guarita-cluster_guarita;guarita-cluster;172.30.57.0/24 "))
+    assert result.returncode == 2
+    assert result.stderr == (
+        "172.30.57.0/24 overlaps with the network guarita-cluster_guarita of this engine: "
+        f"`make down KIT=cluster`, or set NETWORK in {env} to another one\n"
+    )
+
+
+def test_with_a_greater_network_of_somebody_else(env: Path, deploy: Path) -> None:
+    result = _up(deploy, _engine("theirs;shop;fd00::/64 172.30.0.0/16 "))
+    assert result.returncode == 2
+    assert ": end what has that one, or set NETWORK in " in result.stderr
+
+
+@pytest.mark.parametrize("project", ["guarita-sentinel", "mine"])
+def test_the_network_of_a_kit_that_runs_is_its_own(env: Path, deploy: Path, project: str) -> None:
+    env.write_text(f"{env.read_text()}COMPOSE_PROJECT_NAME={project}\n")
+    assert _up(deploy, _engine(f"a;{project};172.30.57.0/24 ")).stderr == NOT_BUILT
+
+
+def test_with_a_broken_env(env: Path, deploy: Path) -> None:
     _replace(env, r"^SERVICE_PASSWORD=.*", "SERVICE_PASSWORD=secret")
-    result = _up(tmp_path, ENGINE)
+    result = _up(deploy, _engine())
     assert result.returncode == 2
     assert result.stderr.startswith(f"{env}: SERVICE_PASSWORD must be 32 or more letters")
     assert result.stderr.count("\n") == 1
-    assert not (tmp_path / ".secrets").exists()
+    assert not (deploy / ".secrets").exists()
+
+
+# What was chosen
+
+
+def test_what_stands_in_the_env_reaches_the_build(env: Path, deploy: Path) -> None:
+    _replace(env, r"^SERVER=.*", "SERVER=redis")
+    _replace(env, r"^TAG=.*", "TAG=blue")
+    assert _up(deploy, _engine()).stderr == NOT_BUILT
+    [build] = re.findall(r"^buildx build.*", (deploy / "asked").read_text(), re.MULTILINE)
+    assert "--build-arg SERVER=redis " in build
+    assert "--tag guarita:blue " in build
+
+
+def test_what_the_first_make_up_is_told_is_kept(deploy: Path) -> None:
+    _up(deploy, _engine(), SERVER="redis", TAG="blue")
+    values = kit_env.read_env(deploy / ".env")
+    assert (values["SERVER"], values["TAG"]) == ("redis", "blue")
+
+
+def test_what_a_later_one_is_told_must_stand_there(env: Path, deploy: Path) -> None:
+    result = _up(deploy, _engine(), SERVER="redis")
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"SERVER=redis in the environment is not what {env} says (valkey): write it there, where "
+        "`docker compose` finds it later, or unset it here\n"
+    )
+    assert _up(deploy, _engine(), SERVER="valkey").stderr == NOT_BUILT
+
+
+# What stands in the compose files
 
 
 @pytest.mark.parametrize(
@@ -188,9 +210,9 @@ def test_an_overlay_that_does_not_fit_is_told_in_one_sentence(
         kit.check_overlays(name, wanted)
 
 
-def test_overlays_have_one_order(tmp_path: Path) -> None:
+def test_overlays_have_one_order(deploy: Path) -> None:
     assert kit.check_overlays("sentinel", ["dev", "tls"]) == ("tls", "dev")
-    assert _up(tmp_path, ENGINE, "--overlays=nothing").returncode == 2
+    assert _up(deploy, _engine(), "--overlays=nothing").returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -217,16 +239,53 @@ def test_a_kit_exposes_this_machine_only_and_limits_each_container(name: str) ->
         assert service["pull_policy"] == "never"
         for needed in ("restart", "mem_limit", "stop_grace_period", "logging"):
             assert service.get(needed), needed
-        has_the_images = service.get("command") == ["serve"] or "proxy" in service["image"]
-        assert has_the_images or service["healthcheck"]
+        # Where guarita itself or the proxy runs, the image has one.
+        assert service.get("healthcheck") or "entrypoint" not in service
 
 
 @pytest.mark.parametrize("name", kit.KITS)
 def test_what_a_kit_takes_from_its_env_is_there(name: str, env: Path) -> None:
-    values = kit.read_env(env)
+    values = kit_env.read_env(env)
     text = (DEPLOY / f"compose.{name}.yaml").read_text()
     asked = {found[1] for found in re.finditer(r"\$\{(\w+)(:-\w+)?", text) if not found[2]}
     assert asked <= set(values)
     files = re.findall(r"file: \.secrets/([\w.-]+)}", text)
-    kit.write_secrets(env.parent / "s", values)
+    kit_env.write_secrets(env.parent / "s", values)
     assert set(files) <= {each.name for each in (env.parent / "s").iterdir()}
+
+
+def _settings(name: str, env: Path) -> dict[str, tuple[str, Settings]]:
+    """By container: its command, and what it makes of its variables."""
+    values, secrets = kit_env.read_env(env), env.parent / "s"
+    kit_env.write_secrets(secrets, values)
+
+    def written(value: object) -> str:
+        text = re.sub(r"\$\{(\w+)[^}]*\}", lambda found: values[found[1]], str(value))
+        return text.replace("/run/secrets", str(secrets))
+
+    document = yaml.safe_load((DEPLOY / f"compose.{name}.yaml").read_text())
+    found = {}
+    for service, its in document["services"].items():
+        if "environment" in its:
+            environ = {each: written(value) for each, value in its["environment"].items()}
+            found[service] = (its["command"][0], load(environ=environ, cwd=secrets))
+    return found
+
+
+@pytest.mark.parametrize("name", kit.KITS)
+def test_the_settings_of_every_container_are_good(name: str, env: Path) -> None:
+    checks = {"node": check_data_node, "sentinel": check_sentinel}
+    found = _settings(name, env)
+    assert "serve" in {command for command, _ in found.values()}
+    for command, settings in found.values():
+        if command in checks:
+            checks[command](settings)
+
+
+def test_services_know_the_data_nodes_as_these_announce_themselves(env: Path) -> None:
+    found = _settings("sentinel", env).values()
+    nodes = {settings.node.announce for command, settings in found if command == "node"}
+    services = [settings for command, settings in found if command == "serve"]
+    assert len(nodes) == 3
+    assert [set(each.store.data_nodes) for each in services] == [nodes, nodes]
+    assert all(each.demo.enabled for each in services)

@@ -1,8 +1,9 @@
-"""`guarita health`: asks a running service how it is, for container health checks."""
+"""`guarita health`: asks a running service or agent how it is, for container health checks."""
 
 from __future__ import annotations
 
 import socket
+import ssl
 import sys
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from guarita.cli import Invocation, config_option
-from guarita.config import Address
+from guarita.config import Address, NodeSettings, TlsSettings
 
 TIMEOUT_S = 5.0
 _URL = "write http(s)://host[:port]"
@@ -19,18 +20,30 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked for, 
 
 @click.command("health")
 @config_option
-@click.option("--url", help="Address of the service (else the one it is configured to listen at).")
+@click.option(
+    "--url", help="Address of the service or agent (else what is configured to run here)."
+)
 @click.option("--deep", is_flag=True, help="Ask for the store too; a failover makes it unhealthy.")
 @click.pass_obj
 def command(invocation: Invocation, url: str | None, deep: bool) -> None:
-    """Exit with 0 if the service answers that it is well, else with 1."""
-    path = "/healthz/deep" if deep else "/livez"
-    connection = to_url(url) if url is not None else _to_bind(invocation.settings().server.bind)
+    """Exit with 0 if the service answers that it is well, else with 1.
+
+    With node.announce, which only a data node or a Sentinel has, its agent is asked.
+    """
+    who, deep_path = "the service", "/healthz/deep"
+    if url is not None:
+        connection = to_url(url)
+    elif (settings := invocation.settings()).node.announce is None:
+        connection = _to_bind(settings.server.bind)
+    else:
+        who, deep_path = "the agent", "/readyz"
+        connection = _to_agent(settings.node, settings.store.data.tls)
+    path = deep_path if deep else "/livez"
     try:
         connection.request("GET", path)
         status = connection.getresponse().status
     except (OSError, HTTPException) as exc:
-        click.echo(f"unhealthy: the service does not answer: {exc}", err=True)
+        click.echo(f"unhealthy: {who} does not answer: {exc}", err=True)
         sys.exit(1)
     finally:
         connection.close()
@@ -53,13 +66,42 @@ class _UnixConnection(HTTPConnection):
         self.sock.connect(self._path)
 
 
+class _NamedConnection(HTTPConnection):
+    """HTTPS to somebody whose certificate is for another name than the one that is dialled."""
+
+    def __init__(self, address: Address, name: str, tls: TlsSettings) -> None:
+        super().__init__(address.host, address.port, timeout=TIMEOUT_S)
+        self._name = name
+        self._tls = tls
+
+    def connect(self) -> None:
+        context = ssl.create_default_context(cafile=self._tls.ca_file)
+        context.check_hostname = self._tls.verify_names
+        super().connect()
+        self.sock = context.wrap_socket(self.sock, server_hostname=self._name)
+
+
 def _to_bind(bind: str) -> HTTPConnection:
     """A connection to where `server.bind` listens."""
     if bind.startswith("unix:"):
         return _UnixConnection(bind.removeprefix("unix:"))
+    address = _dialled(bind)
+    return HTTPConnection(address.host, address.port, timeout=TIMEOUT_S)
+
+
+def _to_agent(node: NodeSettings, tls: TlsSettings) -> HTTPConnection:
+    """A connection to where `node.http` listens, checked as the other agents check it: `tls` is
+    that of the data nodes, and the certificate is for the host of `node.announce`."""
+    address = _dialled(node.http)
+    if node.tls.cert_file is None or node.announce is None:
+        return HTTPConnection(address.host, address.port, timeout=TIMEOUT_S)
+    return _NamedConnection(address, node.announce.host, tls)
+
+
+def _dialled(bind: str) -> Address:
+    """From here, where somebody listens there."""
     address = Address.parse(bind)
-    host = _ANY_ADDRESS.get(address.host, address.host)
-    return HTTPConnection(host, address.port, timeout=TIMEOUT_S)
+    return Address(_ANY_ADDRESS.get(address.host, address.host), address.port)
 
 
 def to_url(url: str) -> HTTPConnection:

@@ -17,12 +17,18 @@ SERVICE_PORT, DATA_PORT, SENTINEL_PORT, AGENT_PORT = 8000, 6379, 26379, 8300
 STOP_S = 25
 _PORTS = {"service": SERVICE_PORT, "node": DATA_PORT, "sentinel": SENTINEL_PORT}
 _FIRST_ADDRESS = {"node": 11, "service": 31, "sentinel": 51}
-# The server, whichever the image has, in place of this process.
+# The server, whichever the image has, in place of this process. Its password is in a file that it
+# alone reads: arguments stand in every list of processes.
 RUN_SERVER = """
-import os, sys
+import os, sys, tempfile
 from guarita.servers import find_server
 path = find_server(None).path
-os.execv(path, [path, *sys.argv[1:]])
+password = os.environ.pop("PASSWORD")
+descriptor, file = tempfile.mkstemp(suffix=".conf")
+with open(descriptor, "w") as lines:
+    print("requirepass", password, file=lines)
+    print("masterauth", password, file=lines)
+os.execv(path, [path, file, *sys.argv[1:]])
 """
 
 
@@ -229,10 +235,10 @@ class _Writer:
         words = [*_SERVER, *cluster]
         if cluster:
             words += ["--cluster-announce-ip", self._place.address(name)]
-        password = self._secrets.password
         return {
             "entrypoint": ["python3", "-c", RUN_SERVER],
-            "command": [*words, "--requirepass", password, "--masterauth", password],
+            "command": words,
+            "environment": {"PASSWORD": self._secrets.password},
             **self._data(name),
         }
 

@@ -1,6 +1,7 @@
-"""compose.tls.yaml over the kit of Sentinels: nothing answers without TLS, and names count.
+"""compose.tls.yaml and compose.dev.yaml over the kit of Sentinels, both at once.
 
-It runs as a user that the image has never heard of, without capabilities and on a read-only root.
+Nothing answers without TLS, names count, and the service runs from the source beside it. All of it
+runs as a user that the image has never heard of, without capabilities and on a read-only root.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import json
 
 import pytest
+
+from guarita.processes import wait_until
 
 from .endpoints import check_endpoints
 from .faults import check_nothing_is_lost, load_through
@@ -17,6 +20,7 @@ pytestmark = pytest.mark.container
 
 NODES = tuple(f"{kind}-{n}" for kind in ("valkey", "sentinel") for n in (1, 2, 3))
 USER = "12345:12345"
+TAKEN_UP_S = 60.0
 
 # Where somebody listens in a container, and whether he takes a caller without TLS for one.
 # 127.0.0.11 is Docker's own DNS.
@@ -42,7 +46,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def kit(start: Start) -> Kit:
-    return start("sentinel", overlays=("tls",), user=USER)
+    return start("sentinel", overlays=("tls", "dev"), user=USER)
 
 
 def test_the_four_endpoints_answer(kit: Kit) -> None:
@@ -82,8 +86,7 @@ def test_all_run_as_another_user_without_capabilities_on_a_read_only_root(kit: K
 
 def test_all_are_healthy_by_their_own_health_checks(kit: Kit) -> None:
     for instance in (*NODES, "proxy", "service-1", "service-2"):
-        url = ("--url", f"https://{instance}:8300") if instance in NODES else ()
-        told = kit.run_inside(instance, "guarita", "health", *url)
+        told = kit.run_inside(instance, "guarita", "health")
         assert (told.returncode, told.stdout) == (0, "healthy\n"), told
 
 
@@ -130,6 +133,17 @@ def test_under_load_no_request_fails_when_the_primary_is_killed(kit: Kit) -> Non
         replicas=2,
     )
     check_nothing_is_lost(found)
+
+
+def test_a_change_of_the_source_is_taken_up_by_both_instances(kit: Kit) -> None:
+    health = kit.source / "api/health.py"
+    health.write_text(health.read_text().replace("The store answers", "It is reloaded"))
+
+    def says_so() -> bool:
+        told = (kit.call("GET", "/auth/redis-health")[1]["message"] for _ in range(12))
+        return set(told) == {"It is reloaded"}
+
+    assert wait_until(says_so, timeout_s=TAKEN_UP_S, pause_s=0.5)
 
 
 def test_down_with_volumes_leaves_nothing(kit: Kit) -> None:
