@@ -59,7 +59,7 @@ def main(
         find_wrk()
         contestants, missing = _contestants(only.split(",") if only else [])
         with _course(seconds) as course, _running(course, contestants) as runners:
-            _measure(course, runners, cells, rounds)
+            missing += _measure(course, runners, cells, rounds)
             results = Results(
                 entries=tuple(_entry(course, each, weigh=not add) for each in runners),
                 connections=connections,
@@ -133,7 +133,14 @@ def _running(course: Course, contestants: Sequence[Contestant]) -> Iterator[list
         processes.stop([each.identity for each in runners], timeout_s=10)
 
 
-def _measure(course: Course, runners: Sequence[Runner], cells: Sequence[Cell], rounds: int) -> None:
+def _measure(
+    course: Course, runners: Sequence[Runner], cells: Sequence[Cell], rounds: int
+) -> list[str]:
+    """Which cells have no figure, and why: a peer that refuses requests does other work there.
+
+    Raises `NoLoad` where it is Guarita.
+    """
+    refused: dict[tuple[str, Cell], str] = {}
     for runner in runners:
         for row in runner.contestant.rows:
             course.warm_up(runner, Cell(row, BASE_CONNECTIONS), WARM_UP_S)
@@ -141,9 +148,20 @@ def _measure(course: Course, runners: Sequence[Runner], cells: Sequence[Cell], r
         for cell in cells:
             turn = number % len(runners)  # nobody is always the first
             for runner in [*runners[turn:], *runners[:turn]]:
-                if cell.row in runner.contestant.rows:
+                key = (runner.contestant.name, cell)
+                if cell.row not in runner.contestant.rows or key in refused:
+                    continue
+                try:
                     course.measure(runner, cell)
+                except NoLoad as exc:
+                    if runner.contestant.is_ours:
+                        raise
+                    refused[key] = f"{cell.row} with {cell.connections} connections: {exc}"
+                    runner.samples.pop(cell, None)
+                    click.echo(refused[key])
+                else:
                     _tell(runner, cell, number)
+    return list(refused.values())
 
 
 def _alone(
