@@ -152,9 +152,10 @@ def test_a_drill_that_was_stopped_is_unknown_and_what_it_found_counts_all_the_sa
     judged = check(cut)
     assert judged.verdict is Verdict.UNKNOWN
     assert "told to end before its time" in judged.unmet[0]
-    # Requests were cut off by it: that says nothing of how many may fail.
+    # The turns before it have their bounds; in the one that it cut off, requests were cut off too.
     bounded = check(replace(cut, turns=many(TURNS).turns))
-    assert (bounded.verdict, bounded.missed) == (Verdict.UNKNOWN, ())
+    assert bounded.verdict is Verdict.INVALID
+    assert bounded.missed == tuple(f"fault {n} (D2): 1 requests failed, at most 0" for n in (1, 2))
     again = replace(history.operations[-1], id=99_999, attempt="another", token="another")
     twice = check(replace(cut, operations=(*cut.operations, again)))
     assert (twice.verdict, twice.figures.double) == (Verdict.INVALID, 1)

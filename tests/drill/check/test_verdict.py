@@ -397,3 +397,24 @@ def test_a_no_that_its_expiry_explains_does_not_show_what_became_of_a_ticket() -
         assert _was_seen([create, admitted, refused], 10 * second_us, header) is is_seen
     live = replace(refused, kind=Kind.VERIFY, answer=Answer.LIVE)
     assert _was_seen([create, admitted, live], 10 * second_us, replace(HEADER, session_ttl_s=1))
+
+
+@given(histories())
+@thorough
+def test_bounds_that_were_missed_before_a_drill_was_stopped_stay_missed(history: History) -> None:
+    """And what it cut off itself, or came later, is held against nobody."""
+    figures = check(history).figures
+    stop_us = DRAIN_US
+    cut_off = Operation(99_999, "page", Kind.STATUS, stop_us - 5, Outcome.UNKNOWN, Answer.NO_ANSWER)
+    stopped = replace(
+        history,
+        operations=(*history.operations, cut_off),
+        events=(*history.events, Event(stop_us, EventKind.STOPPED, "told to end")),
+    )
+    bounds = {"failed_at_most": figures.failed, "pause_at_most_s": figures.pause_s}
+    assert judged(stopped, **bounds)[::2] == (Verdict.UNKNOWN, ())
+    verdict, _, missed = judged(stopped, pause_at_most_s=figures.pause_s / 2)
+    assert verdict is Verdict.INVALID
+    assert "without a successful write" in missed[0]
+    measured = replace(stopped, measured=(Measured("stopped_s", 50.0, 40.0),))
+    assert check(measured).missed == ("stopped_s is 50, at most 40",)

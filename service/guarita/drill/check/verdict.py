@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from guarita.drill.check.anomaly import Anomaly, AnomalyKind
@@ -54,9 +54,8 @@ def check(history: History) -> Judgement:
     )
     unmet = broken or [*uncovered(history, tickets, spans), *unmet_turns(played)]
     figures = figures_of(history.operations, anomalies, spans)
-    # What was not played to its end has no bounds: requests were cut off, and nothing was healed.
-    stopped = any(each.kind is EventKind.STOPPED for each in history.events)
-    missed = [] if broken or stopped else [*_missed(history, figures), *missed_turns(played)]
+    bounded, turns = _until_stopped(history, figures, spans, played)
+    missed = [] if broken else [*_missed(history, bounded), *missed_turns(turns)]
     verdict = Verdict.VALID
     if anomalies or missed:
         verdict = Verdict.INVALID
@@ -95,6 +94,23 @@ def _strange(operations: Iterable[Operation]) -> Iterator[Anomaly]:
             words = f"a {each.kind} was answered with status {each.status}"
             at_us = each.started_us if each.ended_us is None else each.ended_us
             yield Anomaly(AnomalyKind.STRANGE, words, at_us, each.ticket, (each,))
+
+
+def _until_stopped(
+    history: History, figures: Figures, spans: Spans, played: Sequence[Played]
+) -> tuple[Figures, Sequence[Played]]:
+    """What bounds are held against: all, or what had ended when the drill was stopped.
+
+    What was under way then was cut off by the drill, and what came after it is no drill.
+    """
+    stops = [each.at_us for each in history.events if each.kind is EventKind.STOPPED]
+    if not stops:
+        return figures, played
+    stop_us = min(stops)
+    ended = [e for e in history.operations if e.ended_us is not None and e.ended_us <= stop_us]
+    until = replace(spans, drain_us=min(spans.drain_us, stop_us))
+    turns = [each for each in played if each.turn.to_us <= stop_us]
+    return figures_of(ended, (), until), turns
 
 
 def _missed(history: History, figures: Figures) -> Iterator[str]:
