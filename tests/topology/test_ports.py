@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 
@@ -35,3 +37,34 @@ def test_drawn_ports_are_different_and_free(with_bus: bool) -> None:
     assert len(set(wanted)) == len(wanted)
     assert all(map(ports.is_free, wanted))
     assert max(wanted) < 32_768, "an outgoing connection could take it"
+
+
+def test_processes_that_draw_at_once_draw_different_ports() -> None:
+    """Also before anybody listens on them; and a process draws none again before its turn."""
+    code = (
+        "from guarita.topology.local.ports import free_ports; "
+        "print(*free_ports(20), *free_ports(20), flush=True); input()"
+    )
+    argv = [sys.executable, "-c", code]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with ExitStack() as stack:
+        others = [stack.enter_context(subprocess.Popen(argv, **pipes)) for _ in range(4)]
+        drawn = [*ports.free_ports(20), *ports.free_ports(20)]
+        for each in others:
+            assert each.stdout
+            drawn += map(int, each.stdout.readline().split())
+        assert len(set(drawn)) == len(drawn) == 200
+        for each in others:
+            each.communicate("\n")
+
+
+def test_a_fork_draws_other_ports_than_its_parent() -> None:
+    code = (
+        "import os; from guarita.topology.local.ports import free_ports; "
+        "first = free_ports(50); pid = os.fork(); print(*first, *free_ports(50), flush=True); "
+        "pid and os.waitpid(pid, 0)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    one, other = (set(map(int, line.split())) for line in told.stdout.splitlines())
+    assert len(one) == len(other) == 100
+    assert len(one & other) == 50  # what was drawn before the fork

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import os
 import random
 import socket
+import tempfile
+from functools import cache
+from itertools import cycle
 from pathlib import Path
 
 HOST = "127.0.0.1"
 BUS_OFFSET = 10_000  # a Cluster node's second port is its port plus this
 _LISTEN = "0A"  # state column of /proc/net/tcp
-# Below the ephemeral ports of Linux (32768) and macOS (49152), with the bus ports as well. What is
-# above it up to there is for who chooses his ports.
-_RANGE = range(10_240, 22_600)
+# Below the ephemeral ports of Linux (32768) and macOS (49152), with the bus ports as well, which
+# nobody draws by themselves. What is above it up to there is for who chooses his ports.
+_RANGE = range(10_240, 20_240)
+_BLOCK = 200  # ports of which one process draws
 
 
 def is_free(port: int, host: str = HOST) -> bool:
@@ -39,14 +45,42 @@ def answers(port: int, host: str = HOST) -> bool:
 
 
 def free_ports(count: int, *, with_bus: bool = False) -> list[int]:
-    """Ports that are free now, at random: another process may take one before its use."""
-    found: list[int] = []
-    for port in random.sample(_RANGE, len(_RANGE)):
+    """Ports that are free now, and that no other process of this user draws before their use.
+
+    Each process has some of its own, by a lock that ends with it, and draws them in turn.
+    """
+    drawn, found = _own_ports(os.getpid()), list[int]()
+    for _ in range(_BLOCK):
+        port = next(drawn)
         if is_free(port) and (not with_bus or is_free(port + BUS_OFFSET)):
             found.append(port)
             if len(found) == count:
                 return found
     raise OSError(f"fewer than {count} free ports on {HOST}")
+
+
+@cache
+def _own_ports(_pid: int) -> cycle[int]:
+    """For ever in turn. A fork has others than its parent."""
+    blocks = [_RANGE[at : at + _BLOCK] for at in range(0, len(_RANGE), _BLOCK)]
+    random.shuffle(blocks)
+    return cycle(next((each for each in blocks if _is_ours(each)), blocks[0]))
+
+
+def _is_ours(block: range) -> bool:
+    """Whether nobody else has it; it is this process's until that ends."""
+    locks = Path(tempfile.gettempdir(), f"guarita-ports-{os.getuid()}")
+    try:
+        locks.mkdir(mode=0o700, exist_ok=True)
+        lock = os.open(locks / str(block.start), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return False
+    return True
 
 
 def holder(port: int) -> str:
