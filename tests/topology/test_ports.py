@@ -61,8 +61,8 @@ def test_processes_that_draw_at_once_draw_different_ports() -> None:
 def test_a_fork_draws_other_ports_than_its_parent() -> None:
     code = (
         "import os; from guarita.topology.local.ports import free_ports; "
-        "first = free_ports(50); pid = os.fork(); print(*first, *free_ports(50), flush=True); "
-        "pid and os.waitpid(pid, 0)"
+        "first = free_ports(50); pid = os.fork(); theirs = free_ports(50); "
+        "pid and os.waitpid(pid, 0); print(*first, *theirs, flush=True)"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     one, other = (set(map(int, line.split())) for line in told.stdout.splitlines())
