@@ -16,13 +16,19 @@ def version(name: str, cwd: Path, log: Path) -> Command:
     return Command(name, ("--version",), str(cwd), str(log))
 
 
+def has_ended(identity: processes.Identity) -> bool:
+    """Whether it has, in time."""
+    return processes.wait_until(
+        lambda: processes.condition(identity) is Condition.DEAD, timeout_s=10
+    )
+
+
 def test_commands_run_in_the_background_and_add_what_they_say_to_their_logs(tmp_path: Path) -> None:
     logs = [tmp_path / "a.log", tmp_path / "b.log"]
     logs[0].write_text("before\n")
     commands = [version(log.stem, tmp_path, log) for log in logs]
     for identity in forks.spawn(commands, without=()):
-        dead = lambda: processes.condition(identity) is Condition.DEAD  # noqa: B023, E731
-        assert processes.wait_until(dead, timeout_s=10)
+        assert has_ended(identity)
     texts = [log.read_text() for log in logs]
     assert texts[0].startswith("before\nguarita ")
     assert texts[1].startswith("guarita ")
@@ -31,8 +37,7 @@ def test_commands_run_in_the_background_and_add_what_they_say_to_their_logs(tmp_
 def test_what_is_wrong_with_a_command_is_in_its_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     (identity,) = forks.spawn([Command("a", ("bake",), str(tmp_path), str(log))], without=())
-    dead = lambda: processes.condition(identity) is Condition.DEAD  # noqa: E731
-    assert processes.wait_until(dead, timeout_s=10)
+    assert has_ended(identity)
     assert "No such command 'bake'" in log.read_text()
 
 
@@ -50,8 +55,7 @@ def test_a_network_that_cannot_be_entered_is_in_the_log_and_nothing_runs(tmp_pat
     log, network = tmp_path / "log", tmp_path / "no network"
     command = Command("a", ("--version",), str(tmp_path), str(log), str(network))
     (identity,) = forks.spawn([command], without=())
-    dead = lambda: processes.condition(identity) is Condition.DEAD  # noqa: E731
-    assert processes.wait_until(dead, timeout_s=10)
+    assert has_ended(identity)
     assert f"'{network}'" in log.read_text()
     assert "guarita 0" not in log.read_text()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -99,6 +100,28 @@ def test_the_lines_of_a_server_are_events_with_its_levels(child: Child, tmp_path
 def test_a_program_that_is_not_there_is_said_in_one_sentence(child: Child, tmp_path: Path) -> None:
     with pytest.raises(TopologyError, match="no-such-server cannot be started"):
         child.start(["/no-such-server"], tmp_path)
+
+
+def test_a_server_whose_pid_cannot_be_noted_does_not_run_on(
+    child: Child, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk: nobody would know of it, and the next one would start beside it."""
+    started: list[processes.Identity] = []
+
+    def full(path: Path, _text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    def identified(pid: int) -> processes.Identity:
+        started.append(identify(pid))
+        return started[-1]
+
+    identify = processes.identify
+    monkeypatch.setattr(processes, "identify", identified)
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(TopologyError, match=r"cannot be started: .*No space left"):
+        child.start(python(NAP), tmp_path)
+    assert [processes.condition(each) for each in started] == [Condition.DEAD]
+    assert child.pid is None
 
 
 def test_what_a_killed_agent_left_is_ended_and_nobody_else(child: Child, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from guarita.config import Durability
 from guarita.deadline import Deadline
 from guarita.stores.base import Created, Grant, Redeemed
+from guarita.stores.connect import _look_for_loss
 from guarita.stores.durability import Reading, Round
 from guarita.stores.guard import TALLIES, Guard, History, Rule, Writes
 from guarita.topology.local import LocalSentinel
@@ -136,6 +137,55 @@ def test_where_the_sentinels_name_nobody_no_earlier_word_leaves_anybody_out():
     guard.observe_nobody()
     assert third in writes.decision.required
     assert not writes.holds(alone)
+
+
+class Lacking:
+    """A primary that has counted less than was acknowledged, and notes the marks of a loss."""
+
+    def __init__(self) -> None:
+        self.marks: list[object] = []
+        self._answers: list[object] = []
+
+    def pack_commands(self, commands):
+        return list(commands)
+
+    def send_packed_command(self, commands, *, check_health):
+        assert not check_health
+        info = (
+            b"master_replid:other\r\nmaster_replid2:none\r\nsecond_repl_offset:-1\r\n"
+            b"master_repl_offset:9\r\n"
+        )
+        answers = {"INFO": info, "HMGET": [b"39"], "TIME": [b"7", b"5"], "HSET": 1}
+        self.marks += [each for each in commands if each[0] == "HSET"]
+        self._answers = [answers[each[0]] for each in commands]
+
+    def read_response(self):
+        return self._answers.pop(0)
+
+
+def test_a_loss_is_marked_on_each_next_primary_until_something_is_acknowledged_again():
+    """The first of them may die before any replica has its mark."""
+    guard = Guard(Rule(Durability.BALANCED), b"stats", on_doubt=lambda: None)
+    guard.remember(ACKNOWLEDGED)
+    primaries = [Lacking() for _ in range(3)]
+    for each in primaries[:2]:
+        _look_for_loss(each, guard, "n1:1")
+        assert each.marks == [("HSET", b"stats", "doubted_us", 7_000_005)]
+    guard.remember(History(b"other", 9, 39))
+    _look_for_loss(primaries[2], guard, "n1:1")
+    assert primaries[2].marks == []
+
+
+def test_a_node_that_need_not_have_a_write_is_waited_for_too_where_it_is_attached():
+    """Else WAIT ends with others, and asks nobody how far he is: a heartbeat takes a second."""
+    third = ("n3", 3)
+    both = with_link(answers_of_a_primary_at(500, replica_at=500), "n3", 3, at=500)
+    for configured, awaited in (({PRIMARY, REPLICA}, 2), ({PRIMARY, REPLICA, third}, 2)):
+        rule = Rule(Durability.STRICT, frozenset(configured))
+        writes = Writes(Guard(rule, b"stats", on_doubt=lambda: None), PRIMARY)
+        assert writes.holds(both)
+        [wait] = [each for each in writes.questions() if each[0] == "WAIT"]
+        assert wait[1] == awaited
 
 
 def vote_out(guard: Guard, node: tuple[str, int]) -> None:

@@ -71,7 +71,8 @@ class Kind(Enum):
     )
     PRIMARY_NOT_WRITABLE = _error(
         "The primary refuses writes: NOREPLICAS, MISCONF or OOM.",
-        "Each write is refused, and requests wait until their deadline.",
+        "Each write is refused. Requests wait until their deadline, reads too; with OOM they are "
+        "refused at once, and reads go on.",
         "See to the cause: replicas that are detached (`{cli} INFO replication`), a disk that is "
         "full, memory that is full.",
     )

@@ -66,9 +66,9 @@ class Child:
             )
             (directory / PID_FILE).write_text(_noted(processes.identify(process.pid)))
         except OSError as exc:
-            if process is not None:  # nobody would know of it
-                process.kill()
-                process.wait()
+            if process is not None:
+                with process:  # nobody would know of it
+                    process.kill()
             raise TopologyError(f"{argv[0]} cannot be started: {exc}") from exc
         self._process, self.ended = process, threading.Event()
         self.last_lines = deque(maxlen=LAST_LINES)
