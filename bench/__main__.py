@@ -14,7 +14,7 @@ import click
 
 from bench import facts, pieces, report
 from bench.contestants import ROWS, Contestant, ours, peers
-from bench.course import Cell, Course, Runner
+from bench.course import Alone, Cell, Course, Runner
 from bench.install import NotInstalled, install
 from bench.load import NoLoad, find_wrk
 from bench.results import BASE_CONNECTIONS, Entry, Results
@@ -164,12 +164,15 @@ def _measure(
     return list(refused.values())
 
 
-def _alone(
-    course: Course, runners: Sequence[Runner], live: Sequence[int]
-) -> dict[int, dict[str, dict[str, float]]]:
+def _alone(course: Course, runners: Sequence[Runner], live: Sequence[int]) -> dict[str, Alone]:
     """The store without HTTP, where Guarita with `fast` is among the contestants."""
-    fast = [each for each in runners if each.contestant.name == "guarita-fast"]
-    return {many: course.alone(runner, many) for runner in fast for many in live or (0,)}
+    fast = next((each for each in runners if each.contestant.name == "guarita-fast"), None)
+    if fast is None:
+        return {}
+    replicated = {
+        f"two replicas, {many:,} live tickets": course.alone(fast, many) for many in live or (0,)
+    }
+    return replicated if live else {"one server": course.alone_on_one_server(), **replicated}
 
 
 def _tell(runner: Runner, cell: Cell, number: int) -> None:

@@ -17,11 +17,14 @@ from bench.load import Answer, NoLoad, Request, send
 from bench.processes import cpu_s
 from bench.store import Primary, bytes_per_record
 from guarita import processes
-from guarita.topology.local import LocalSentinel, ports
+from guarita.topology.local import LocalSentinel, LocalStandalone, ports
 
 SESSIONS = 100  # that are asked for in turn by verify
 MEMORY_RECORDS = 200_000
 START_S = 30.0
+
+Alone = dict[str, dict[str, float]]
+"""Of the store without HTTP: figures by operation and name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +143,26 @@ class Course:
                 requests = self._sessions(runner)
         return self._load(runner, requests, cell.connections, seconds)
 
-    def alone(self, runner: Runner, live: int) -> dict[str, dict[str, float]]:
+    def alone(self, runner: Runner, live: int) -> Alone:
         """Guarita's store without HTTP, with that many tickets in it: figures by operation."""
         self._copy(runner.contestant, self._model(runner), live)
-        settings = self.directory / f"{runner.contestant.name}.yaml"
+        return self._operations(self.directory / f"{runner.contestant.name}.yaml")
+
+    def alone_on_one_server(self) -> Alone:
+        """The same on a server of its own, which no replica shares the processors with."""
+        with LocalStandalone(self.directory / "one-server") as installation:
+            (node,) = installation.nodes
+            store = {
+                "topology": "standalone",
+                "durability": "fast",
+                "standalone": {"host": node.host, "port": node.port},
+            }
+            sessions = {"max_sessions": 0, "cache_age_s": 0}
+            settings = self.directory / "one-server.yaml"
+            settings.write_text(json.dumps({"store": store, "sessions": sessions}))
+            return self._operations(settings)
+
+    def _operations(self, settings: Path) -> Alone:
         answer = subprocess.run(  # noqa: S603
             [sys.executable, "-m", "bench.operations", str(settings)],
             capture_output=True,
@@ -152,7 +171,7 @@ class Course:
             cwd=ROOT,
         )
         try:
-            figures: dict[str, dict[str, float]] = json.loads(answer.stdout.splitlines()[-1])
+            figures: Alone = json.loads(answer.stdout.splitlines()[-1])
         except (IndexError, ValueError) as exc:
             raise NoLoad(f"bench.operations failed: {answer.stderr[-1000:]}") from exc
         return figures

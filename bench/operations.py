@@ -10,6 +10,7 @@ monkey.patch_all()
 
 import json
 import os
+import socket
 import statistics
 import sys
 import time
@@ -23,7 +24,7 @@ import gevent
 from gevent.lock import Semaphore
 
 from bench.contestants import ROWS
-from bench.results import CALLERS, RATE_PER_S
+from bench.results import CALLERS, FLOOR, RATE_PER_S
 from guarita.config import load
 from guarita.deadline import Deadline
 from guarita.ids import TicketId
@@ -34,6 +35,7 @@ from guarita.wsgi import open_sessions
 CALLS = 20_000
 RATED_S = 10
 GRANT = Grant()
+SET = b"*3\r\n$3\r\nSET\r\n$11\r\nbench:floor\r\n$1\r\n1\r\n"
 
 Operation = Callable[[], object]
 
@@ -42,7 +44,7 @@ def main(settings: Path) -> None:
     """Measure each operation flat out, and at `RATE_PER_S`."""
     sessions = open_sessions(load(settings), os.urandom(32))
     try:
-        figures = {name: _measure(sessions, name) for name in ROWS}
+        figures = {name: _measure(sessions, name) for name in (*ROWS, FLOOR)}
     finally:
         sessions.store.close()
     click.echo(json.dumps(figures))
@@ -71,6 +73,8 @@ def _prepare(sessions: Sessions, name: str, count: int) -> Operation:
     def create() -> TicketId:
         return sessions.create(GRANT, deadline=Deadline.after(10))
 
+    if name == FLOOR:
+        return _bare_set(sessions)
     if name == "create":
         return create
     if name == "verify":
@@ -85,6 +89,20 @@ def _prepare(sessions: Sessions, name: str, count: int) -> Operation:
         raise_error=True,
     )
     return lambda: sessions.redeem(ids.pop(), None, deadline=Deadline.after(10))
+
+
+def _bare_set(sessions: Sessions) -> Operation:
+    """A SET on a connection that nobody shares: what server and machine take by themselves."""
+    host, _, port = sessions.store.acknowledgements()[0].primary.rpartition(":")
+    idle: list[socket.socket] = []
+
+    def call() -> None:
+        connection = idle.pop() if idle else socket.create_connection((host, int(port)))
+        connection.sendall(SET)
+        connection.recv(16)
+        idle.append(connection)
+
+    return call
 
 
 def _run(operation: Operation, times: int) -> None:

@@ -41,7 +41,7 @@ def join(results: Results, file: Path, contestants: Sequence[Contestant]) -> Res
         entries=tuple(entries),
         connections=tuple(sorted({cell.connections for cell in cells if not cell.live})),
         live=tuple(sorted({cell.live for cell in cells if cell.live})),
-        alone={**{int(live): each for live, each in earlier["alone"].items()}, **results.alone},
+        alone={**earlier["alone"], **results.alone},
         facts={**results.facts, "command": command},
         missing=tuple(dict.fromkeys([*earlier["missing"], *results.missing])),
     )

@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.contestants import ROWS, Contestant, Guarita, Row, Server
-from bench.course import Cell, Sample
+from bench.course import Alone, Cell, Sample
 
 BASE = "express"  # whose processor time is 1
 BASE_CONNECTIONS = 32
 # Of the store alone.
 CALLERS = 32
 RATE_PER_S = 1000
+FLOOR = "a bare SET"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class Results:
     seconds: int
     rounds: int
     facts: dict[str, str]
-    alone: dict[int, dict[str, dict[str, float]]]
-    """The store without HTTP: by live tickets, operation and figure."""
+    alone: dict[str, Alone]
+    """The store without HTTP, by what is behind it, in words."""
     missing: tuple[str, ...] = ()
     """Who could not be measured here, and why, in words."""
 

@@ -8,7 +8,16 @@ from itertools import combinations_with_replacement, product
 import pytest
 
 from guarita.config import Durability
-from guarita.stores.durability import APART_S, FRESH_S, Address, Reading, Round, View, decide
+from guarita.stores.durability import (
+    APART_S,
+    FRESH_S,
+    Address,
+    Reading,
+    Round,
+    View,
+    decide,
+    why_required,
+)
 
 P, A, B, C = (("node", port) for port in (1, 2, 3, 4))
 NOW_S = 1000.0
@@ -58,6 +67,10 @@ def two_of_three_say_down(**changes: object) -> View:
     """A is dead: detached, and reported down by two Sentinels for two seconds."""
     says = [reading("s1", down={A}), reading("s2", down={A})]
     return view(**{"attached": frozenset({B}), "rounds": rounds(*says), **changes})
+
+
+def why(view: View, durability: Durability = BALANCED) -> dict[Address, str]:
+    return why_required(durability, view, decide(durability, view, NOBODY, NOW_S), NOW_S)
 
 
 def test_all_replicas_must_have_it_while_all_is_well():
@@ -162,6 +175,39 @@ def test_one_sentinel_that_speaks_against_it_ends_it(objection, where):
     first, last = (both, votes) if where == "first" else (votes, both)
     history = rounds(*first, ages_s=(2.5,)) + rounds(*last, ages_s=(0.5,))
     assert required(two_of_three_say_down(rounds=history)) == {A, B}
+
+
+@pytest.mark.parametrize(
+    ("third", "reason"),
+    [
+        (reading("s3"), "s3 hears it"),
+        (reading("s3", primary=B), "s3 names node:3 as primary"),
+        (reading("s3", primary_healthy=False), "s3 does not find the primary well"),
+    ],
+)
+def test_who_speaks_against_leaving_a_node_out_is_named(third, reason):
+    votes = (reading("s1", down={A}), reading("s2", down={A}))
+    told = why(two_of_three_say_down(rounds=rounds(*votes, third)))
+    assert told == {A: f"detached, but {reason}", B: "attached"}
+
+
+def test_what_is_missing_to_leave_a_node_out_is_told():
+    votes = (reading("s1", down={A}), reading("s2", down={A}))
+    one = rounds(votes[0], reading("s2", unheard={A}))
+    assert why(two_of_three_say_down(rounds=one))[A] == (
+        "detached, and reported down by 1 where 2 must"
+    )
+    near = rounds(*votes, ages_s=(1.0, 0.0))
+    assert why(two_of_three_say_down(rounds=near))[A] == (
+        "detached, and not yet reported down by 2 for 2 s"
+    )
+    old = rounds(*votes, ages_s=(FRESH_S + 2.5, FRESH_S + 0.1))
+    none_younger = "detached, and no reading is younger than 3 s"
+    assert why(two_of_three_say_down(rounds=old))[A] == none_younger
+    assert why(two_of_three_say_down(rounds=()))[A] == none_younger
+    strict = why(two_of_three_say_down(), STRICT)
+    assert strict == {A: "detached, and strict does without nobody", B: "attached"}
+    assert A not in why(two_of_three_say_down())
 
 
 def test_readings_too_near_to_each_other_or_too_old_leave_nobody_out():

@@ -37,7 +37,7 @@ def test_writes_go_on_at_the_successor_that_the_old_primary_follows(sentinel, op
     assert sentinel.votes() == {old.port: 3}  # nobody waited for the Sentinels
     (lane,) = store._lanes  # type: ignore[attr-defined]
     required = {f"{node.host}:{node.port}" for node in (old, other)}
-    assert set(lane.acknowledgement.required) == required
+    assert set(dict(lane.acknowledgement.required)) == required
 
 
 def test_a_successor_that_is_gone_again_is_not_held_on_to(sentinel, opened):

@@ -109,7 +109,12 @@ class DeepHealth:
 
     def _writes(self) -> dict[str, object]:
         states = self._desk.sessions.store.acknowledgements()
-        return {"writes": [asdict(state) | {"left_out": dict(state.left_out)} for state in states]}
+        return {
+            "writes": [
+                asdict(state) | {"required": dict(state.required), "left_out": dict(state.left_out)}
+                for state in states
+            ]
+        }
 
 
 class Metrics:

@@ -115,7 +115,7 @@ class Acknowledgement:
 
     durability: str
     primary: str  # host:port; empty while none is known
-    required: tuple[str, ...]
+    required: tuple[tuple[str, str], ...]  # node and reason
     left_out: tuple[tuple[str, str], ...]  # node and reason
     waiting: int  # requests that wait for a primary
     trouble: str  # why they wait, or why the last writes are not acknowledged; empty if all is well

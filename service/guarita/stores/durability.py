@@ -110,6 +110,40 @@ def decide(
     )
 
 
+def why_required(
+    durability: Durability, view: View, decision: Decision, now_s: float
+) -> dict[Address, str]:
+    """Words for each node that `decision`, made of the same view, requires."""
+    return {
+        node: "attached" if node in view.attached else _why_needed(durability, node, view, now_s)
+        for node in decision.required
+    }
+
+
+def _why_needed(durability: Durability, node: Address, view: View, now_s: float) -> str:
+    if durability is Durability.STRICT:
+        return "detached, and strict does without nobody"
+    if not view.rounds or now_s - view.rounds[-1].asked_s > FRESH_S:
+        return f"detached, and no reading is younger than {FRESH_S:g} s"
+    last = view.rounds[-1].readings
+    objections = [each for each in last if not _may_vote(node, each, view.written_to)]
+    if objections:
+        return f"detached, but {_objection(objections[0], view.written_to)}"
+    down = sum(node in each.down for each in last)
+    if down < VOTERS:
+        return f"detached, and reported down by {down} where {VOTERS} must"
+    return f"detached, and not yet reported down by {VOTERS} for {APART_S:g} s"
+
+
+def _objection(reading: Reading, primary: Address) -> str:
+    if reading.primary != primary:
+        host, port = reading.primary
+        return f"{reading.watcher} names {host}:{port} as primary"
+    if not reading.primary_healthy:
+        return f"{reading.watcher} does not find the primary well"
+    return f"{reading.watcher} hears it"
+
+
 def _candidates(view: View, configured: frozenset[Address]) -> frozenset[Address]:
     """Every node that anybody names: as primary, as replica, in the primary's list, or before."""
     named = set(view.known | view.attached)

@@ -9,14 +9,14 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from redis.exceptions import ReadOnlyError
 
 from guarita.config import Durability
-from guarita.stores.durability import Address, Decision, Round, View, decide
+from guarita.stores.durability import Address, Decision, Round, View, decide, why_required
 
 Command = tuple[bytes | str | int, ...]
 
@@ -126,8 +126,19 @@ class Guard:
         return history.lacks(acknowledged) if acknowledged else None
 
     def decide(self, writes: Writes) -> Decision:
+        return decide(
+            self.rule.durability, self._view(writes), self.rule.configured, time.monotonic()
+        )
+
+    def explain(self, writes: Writes) -> tuple[dict[Address, str], Mapping[Address, str]]:
+        """Who must have a write and who is left out, each with the reason in words."""
+        view, now_s = self._view(writes), time.monotonic()
+        decision = decide(self.rule.durability, view, self.rule.configured, now_s)
+        return why_required(self.rule.durability, view, decision, now_s), decision.left_out
+
+    def _view(self, writes: Writes) -> View:
         with self._lock:
-            view = View(
+            return View(
                 written_to=writes.primary,
                 attached=writes.attached,
                 # Slots and replicas move between the nodes of a Cluster: it says whose they are.
@@ -137,7 +148,6 @@ class Guard:
                 watched=self.rule.watched,
                 may_stand_alone=self.rule.may_stand_alone,
             )
-        return decide(self.rule.durability, view, self.rule.configured, time.monotonic())
 
 
 class Writes:
@@ -156,6 +166,11 @@ class Writes:
     def decision(self) -> Decision:
         """Who must have a write now, and why."""
         return self._guard.decide(self)
+
+    @property
+    def reasons(self) -> tuple[dict[Address, str], Mapping[Address, str]]:
+        """Who must have a write now and who is left out, each with the reason in words."""
+        return self._guard.explain(self)
 
     @property
     def awaited(self) -> str:

@@ -7,7 +7,7 @@ the way is sent again, to whoever is primary then, until the caller's deadline.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from redis.exceptions import (
@@ -25,6 +25,7 @@ from redis.exceptions import (
 from guarita.deadline import Deadline
 from guarita.errors import StoreOutcomeUnknown, StoreUnavailable
 from guarita.stores.base import Acknowledgement
+from guarita.stores.durability import Address
 from guarita.stores.gate import Gate
 from guarita.stores.guard import Guard, Writes
 from guarita.stores.listener import Listener
@@ -89,6 +90,10 @@ _REFUSALS = (
 _REFUSAL_CODES = ("NOREPLICAS", "MISCONF")
 
 
+def _in_words(nodes: Mapping[Address, str]) -> tuple[tuple[str, str], ...]:
+    return tuple((f"{host}:{port}", why) for (host, port), why in sorted(nodes.items()))
+
+
 class Lane:
     """Sends commands to one primary at a time. Safe for threads and greenlets."""
 
@@ -107,14 +112,12 @@ class Lane:
             return Acknowledgement(
                 rule.durability.value, "", (), (), self.gate.waiting, self.gate.reason
             )
-        decision = primary.durable.decision
+        required, left_out = primary.durable.reasons
         return Acknowledgement(
             rule.durability.value,
             str(primary),
-            tuple(f"{host}:{port}" for host, port in sorted(decision.required)),
-            tuple(
-                (f"{host}:{port}", why) for (host, port), why in sorted(decision.left_out.items())
-            ),
+            _in_words(required),
+            _in_words(left_out),
             self.gate.waiting,
             primary.durable.awaited,
         )
