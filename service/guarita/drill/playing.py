@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from guarita.config import Durability
 from guarita.drill.clock import Clock, rest
@@ -26,7 +26,11 @@ TAIL_S = 4.0  # of load after all is well again
 WELL_WITHIN_S = 90.0
 FORGOTTEN_S = 2.5  # what a service may remember of a session: the last look asks the store
 
-Say = Callable[[str], None]
+
+class Say(Protocol):
+    """Is told what is done now, and the share of the drill that is over."""
+
+    def __call__(self, words: str, share: float = 0.0) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,7 @@ class Drill:
             api_key=target.api_key,
         )
         self._sampler = Sampler(target, self._clock, writer)
+        self._over = 0.0  # the share of its faults
         self.has_begun = False
 
     def play(self) -> None:
@@ -95,15 +100,15 @@ class Drill:
                 self._break_all()
             except TopologyError as exc:  # what there is can be judged all the same
                 self._event(EventKind.STOPPED, f"the drill could not go on: {exc}")
-            self._say("load after the fault")
+            self._say("load after the fault", self._over)
             rest(self._plan.tail_s)
             self._load.stop_asking()
             self._phase(Phase.DRAIN)
-            self._say("waiting for the last answers")
+            self._say("waiting for the last answers", self._over)
             self._load.drain()
             rest(max(FORGOTTEN_S, self._target.terms.cache_age_s + 0.5))
             self._phase(Phase.LOOK)
-            self._say(f"asking for {self._load.acknowledged} tickets once more")
+            self._say(f"asking for {self._load.acknowledged} tickets once more", self._over)
             failed_tries = self._load.failed_tries
             self._load.look()
             self._writer.write(Measured("failed_tries", failed_tries, _none_if(self._scenario)))
@@ -119,6 +124,7 @@ class Drill:
         parts = self._scenario.parts
         began_us = 0  # the load before the first fault is its load
         for at, part in enumerate(parts):
+            self._over = at / len(parts)
             is_one = not self._scenario.turns
             failed_tries = self._load.failed_tries
             number = self._number if is_one else parts[:at].count(part)
@@ -152,7 +158,7 @@ class Drill:
     def _break_and_heal(self, scenario: Scenario, scene: Scene, place: str) -> bool:
         """Whether all was well in the end."""
         for fault in scenario.faults:
-            self._say(f"fault{place}: {fault.name}")
+            self._say(f"fault{place}: {fault.name}", self._over)
             try:
                 undo = fault.inject(scene)
             except TopologyError as exc:  # half done: nothing that follows shows anything
@@ -168,7 +174,7 @@ class Drill:
             except TopologyError as exc:  # the installation is seen not to be well again
                 scene.note(f"{fault.name} could not be healed: {exc}")
             scene.healed(f"{fault.name} is over")
-        self._say(f"waiting for health{place}")
+        self._say(f"waiting for health{place}", self._over)
         scene.served_again()
         began_s = time.monotonic()
         is_well = wait_until(

@@ -29,6 +29,7 @@ ELSEWHERE = ("compose", "kubernetes")  # targets that do not run as processes of
 EACH_S = 45.0
 FAULT_S = 10.0
 TELL_S = 60.0  # how often one that is not at a terminal hears how far it is
+PACE_KNOWN = 0.03  # of a drill: what it has taken so far says more than the guess
 _ROW = "{:<9} {:>2}  {:<8} {:>8} {:>5} {:>6} {:>6} {:>8}  {}"
 
 
@@ -141,10 +142,12 @@ class Progress:
         if self._status:
             self._status.start()
 
-    def say(self, words: str) -> None:
+    def say(self, words: str, share: float = 0.0) -> None:
+        """`share`: of the drill that is played now, as far as it is over."""
         now_s = time.monotonic()
         spent_s = now_s - self._began_s
-        each_s = spent_s / self._done if self._done else self._each_s
+        done = self._done + share
+        each_s = spent_s / done if done >= PACE_KNOWN else self._each_s
         left_s = max(0.0, each_s * (self._done + self._left) - spent_s)
         told = f"{words}; about {left_s // 60:.0f} min {left_s % 60:.0f} s left"
         if self._status:
