@@ -7,6 +7,7 @@ import time
 import redis
 import yaml
 
+from guarita.processes import wait_until
 from guarita.topology.local import Node
 from guarita.topology.local.ports import free_ports
 from guarita.topology.local.sentinel import PRIMARY_NAME
@@ -16,6 +17,7 @@ from .stage import READY_S, Stage
 ISOLATED_S = 8.0
 APART_S = 3.0  # between two starts of the worst order
 ALONE_S = 2.0  # of writes that the first node to stop does not have
+LOADING_US = 3_000_000
 
 
 def isolated_restart(stage: Stage) -> None:
@@ -147,6 +149,27 @@ def chained_replica(stage: Stage) -> None:
     """D13: a replica is made to follow the other replica"""
     near, far = stage.replicas
     _lead_astray(stage, far, near.port)
+
+
+def deaf_replica(stage: Stage) -> None:
+    """D13: a replica loads while the Sentinels fail over, and does not hear whom to follow"""
+    primary, node = stage.primary, stage.replicas[0]
+    with stage.sentinel.client(node, timeout_s=10) as client:
+        # What it is told while it loads is refused, not kept waiting.
+        client.config_set("loading-process-events-interval-bytes", 1024)
+        client.config_set("key-load-delay", LOADING_US // client.dbsize())
+        with client.pipeline(transaction=True) as anew:
+            anew.execute_command("REPLICAOF", "NO", "ONE")
+            anew.execute_command("REPLICAOF", primary.host, primary.port)
+            anew.execute()
+        if not wait_until(lambda: client.info("persistence")["loading"], timeout_s=10):
+            raise TimeoutError(f"{node.name} did not load within 10 s")
+    began_s = time.monotonic()
+    stage.sentinel.failover()
+    stage.time_until("follows_s", lambda: _in_step(stage, node), since_s=began_s)
+    with stage.sentinel.client(node) as client:
+        client.config_set("key-load-delay", 0)
+    stage.steady()
 
 
 def stale_replica(stage: Stage) -> None:

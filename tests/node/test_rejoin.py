@@ -37,8 +37,19 @@ def test_a_replica_that_follows_another_node_is_put_right_after_sentinel_had_its
     follow = decide(ME, astray, words(A, A, A), Standing(False, astray_s=ASTRAY_S))
     assert follow is not None
     assert follow.primary == A
-    in_failover = words(A, A, says(A, failover=True))
-    assert decide(ME, astray, in_failover, Standing(False, astray_s=99)) is None
+
+
+def test_a_replica_that_missed_the_end_of_a_failover_does_not_wait_until_its_leader_gives_up():
+    long = Standing(False, astray_s=ASTRAY_S)
+    of_its_end = says(A, failover=True, chosen=A)
+    assert decide(ME, own(follows=B), words(A, A, of_its_end), long)
+
+
+def test_nobody_is_sent_to_a_primary_that_is_being_replaced():
+    long = Standing(False, astray_s=99)
+    for chosen in (None, ME, B):
+        of_the_next = says(A, failover=True, chosen=chosen)
+        assert decide(ME, own(follows=B), words(A, A, of_the_next), long) is None
 
 
 def test_a_replica_of_the_one_named_is_left_alone_whatever_its_link_does():
@@ -50,8 +61,10 @@ def test_a_replica_of_the_one_named_is_left_alone_whatever_its_link_does():
 
 
 def test_every_combination_follows_only_whom_a_majority_names_and_only_once_it_is_time():
-    for named, failover in product(product((None, ME, A, B), repeat=3), (True, False)):
-        said = heard(named, failover=failover)
+    everybody = (None, ME, A, B)
+    failovers = ((False, None), *((True, each) for each in everybody))
+    for named, (failover, chosen) in product(product(everybody, repeat=3), failovers):
+        said = heard(named, failover=failover, chosen=chosen)
         whom = next((each for each in (A, B) if named.count(each) >= 2), None)
         for was_named, unnamed_s, astray_s in product(
             (True, False),
@@ -59,7 +72,8 @@ def test_every_combination_follows_only_whom_a_majority_names_and_only_once_it_i
             (0.0, ASTRAY_S - 0.1, ASTRAY_S),
         ):
             of_primary = was_named or (unnamed_s == PROMOTED_S and not failover)
-            of_replica = astray_s == ASTRAY_S and not failover
+            is_replaced = failover and chosen != whom
+            of_replica = astray_s == ASTRAY_S and not (is_replaced and any(named))
             for node, is_time in (
                 (PRIMARY, of_primary),
                 (own(), of_replica and whom == B),

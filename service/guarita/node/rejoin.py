@@ -1,7 +1,9 @@
 """Whom a running data node follows: the one that the Sentinels name. The decision.
 
 Sentinel alone makes a returning primary a replica after 8 to 11 s, and a replica that follows
-somebody else after about 10 s; the agent does the first at once and the second after a while.
+somebody else after about 10 s: it tells the replicas once, at the end of a failover, and one that
+loads just then (from a primary that came back in the midst of it) does not hear it. The agent does
+the first at once and the second after a moment.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from guarita.node.words import Words
 from guarita.stores.durability import Address
 
 PROMOTED_S = 8.0  # a Sentinel may have promoted it, and failed before the others heard of it
-ASTRAY_S = 5.0  # Sentinel comes first: it re-points the replicas at the end of a failover
+ASTRAY_S = 0.5  # Sentinel comes first: it re-points the replicas as it names the next primary
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,8 @@ def decide(me: Address, own: Own, words: Words, standing: Standing) -> Follow | 
         return None
     if own.role is Role.PRIMARY:
         return _of_primary(named, words, standing)
-    if words.failover:
-        return None
     if own.follows != named:
-        if standing.astray_s < ASTRAY_S:
+        if standing.astray_s < ASTRAY_S or words.may_replace(named):
             return None
         return Follow(
             named, f"it followed {text(own.follows)}" if own.follows else "it followed nobody"

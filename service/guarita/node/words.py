@@ -33,6 +33,10 @@ class Words:
         """Whether any Sentinel that answered replaces the primary just now."""
         return any(each.failover for each in self.readings)
 
+    def may_replace(self, primary: Address) -> bool:
+        """Whether any Sentinel that answered is in a failover whose end is not this primary."""
+        return any(each.failover and each.chosen != primary for each in self.readings)
+
     @property
     def chosen(self) -> frozenset[Address]:
         """Whom a Sentinel is about to promote."""
