@@ -188,14 +188,26 @@ def test_a_replica_of_another_node_is_put_right_once_sentinel_had_its_turn(repli
     assert replica.done() == [("follow", A)]
 
 
+@pytest.mark.parametrize("role", ["slave", "silent"])
+def test_a_replica_is_not_sent_to_one_that_does_not_answer_as_a_primary(replica, role):
+    replica.primary.says(999, role=role)
+    if role == "silent":
+        replica.primary.is_gone()
+    replica.look_for(3 * rejoin.ASTRAY_S, ASTRAY, OTHER)
+    assert replica.done() == []
+    assert replica.clients_of[-1] == A
+    replica.primary.says(999)
+    replica.look(ASTRAY, OTHER)
+    assert replica.done() == [("follow", A)]
+
+
 def test_one_that_was_put_right_has_its_time_to_come_up_to_its_new_primary(replica):
-    replica.primary.is_gone()
+    replica.primary.says(999)
     replica.peers = {A: None, B: peer(B, 11)}
     replica.look_for(rejoin.ASTRAY_S, replace(ASTRAY, link_up=False), OTHER)
-    asked = replica.primary.asked
-    assert asked > 0
     replica.look(replace(ASTRAY, link_up=False), OTHER)
     assert replica.done() == [("follow", A)]
+    asked = replica.primary.asked
     replica.look_for(NOTICED_S, DETACHED, OTHER)
     assert replica.primary.asked == asked
 

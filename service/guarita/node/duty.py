@@ -127,6 +127,9 @@ class Duty:
         follow = rejoin.decide(self._me, own, words, standing)
         if follow is None:
             return False
+        # Some Sentinels name the old primary yet when a hand-over is done.
+        if not is_primary and self._ask_primary(follow.primary) is None:
+            return False
         self._server.follow(follow.primary)
         self._role, self._promotable, self._since = Role.REPLICA, False, Since()
         self._was_named = False
