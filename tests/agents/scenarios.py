@@ -56,7 +56,7 @@ SCENARIOS: dict[str, Scenario] = {
         fresh=True,
     ),
     "chained": Scenario(tangles.chained_replica, failed=None, measured={"put_right_s": 60}),
-    "deaf": Scenario(tangles.deaf_replica, 6.0, measured={"follows_s": 6}),
+    "deaf": Scenario(tangles.deaf_replica, 6.0, measured={"follows_s": 6, "told": 3}, fresh=True),
     "stale": Scenario(tangles.stale_replica, failed=None, measured={"put_right_s": 60}),
     "rolling": Scenario(outages.rolling_restart),
     "freeze-replica": Scenario(

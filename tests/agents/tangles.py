@@ -17,7 +17,7 @@ from .stage import READY_S, Stage
 ISOLATED_S = 8.0
 APART_S = 3.0  # between two starts of the worst order
 ALONE_S = 2.0  # of writes that the first node to stop does not have
-LOADING_US = 3_000_000
+LOADING_US = 2_000_000
 
 
 def isolated_restart(stage: Stage) -> None:
@@ -155,6 +155,10 @@ def deaf_replica(stage: Stage) -> None:
     """D13: a replica loads while the Sentinels fail over, and does not hear whom to follow"""
     primary, node = stage.primary, stage.replicas[0]
     with stage.sentinel.client(node, timeout_s=10) as client:
+        (priority,) = client.config_get("replica-priority").values()
+        client.config_set("replica-priority", 0)  # the other one is promoted
+        if not wait_until(lambda: not _may_be_promoted(stage, node), timeout_s=10):
+            raise TimeoutError(f"a Sentinel would promote {node.name} after 10 s")
         # What it is told while it loads is refused, not kept waiting.
         client.config_set("loading-process-events-interval-bytes", 1024)
         client.config_set("key-load-delay", LOADING_US // client.dbsize())
@@ -169,7 +173,19 @@ def deaf_replica(stage: Stage) -> None:
     stage.time_until("follows_s", lambda: _in_step(stage, node), since_s=began_s)
     with stage.sentinel.client(node) as client:
         client.config_set("key-load-delay", 0)
+        client.config_set("replica-priority", priority)
+    stage.measured["told"] = node.log.read_text().count("does not do as told")
     stage.steady()
+
+
+def _may_be_promoted(stage: Stage, node: Node) -> bool:
+    """Whether any Sentinel would choose it."""
+    for sentinel in stage.sentinel.sentinels:
+        with stage.sentinel.client(sentinel) as client:
+            for told in client.sentinel_slaves(PRIMARY_NAME):
+                if told["port"] == node.port and int(told["slave-priority"]) > 0:
+                    return True
+    return False
 
 
 def stale_replica(stage: Stage) -> None:

@@ -39,7 +39,7 @@ from guarita.stores.sentinel import SentinelMajority
 
 SOCKET = Path("server.sock")  # in the data directory, which is the working directory
 ASK_S = 0.3
-TELL_S = 5.0  # how often the log hears why a node that boots waits
+TELL_S = 5.0  # how often the log hears why something is tried again
 GONE_S = 2.0  # of silence, after which a server that is to leave holds nobody up
 STOP_S = 1.5  # for the server to end, of a stop
 NAMED_S = 5.0  # after a hand over, until a majority of the Sentinels names the new primary
@@ -201,8 +201,12 @@ class Agent:
 
     def _tell_wait(self, reason: str) -> None:
         self._status.reason = reason
+        self._tell_seldom("boot waits", reason)
+
+    def _tell_seldom(self, event: str, reason: str) -> None:
+        """For what is tried again at each look."""
         if time.monotonic() - self._told_s >= TELL_S:
-            _log.warning("boot waits", reason=reason)
+            _log.warning(event, reason=reason)
             self._told_s = time.monotonic()
 
     def _carry_out(self, verdict: boot.Verdict) -> bool:
@@ -241,7 +245,7 @@ class Agent:
                     if duty.look(own, self._watch.now()):
                         self._watch.hurry()
                 except (RedisError, OSError) as exc:
-                    _log.warning("the server does not do as told", reason=str(exc))
+                    self._tell_seldom("the server does not do as told", str(exc))
                 except Exception:  # noqa: BLE001 - without its agent the node would be worse off
                     _log.exception("a look at the server failed")
                 passwords.mind(self._tell)
