@@ -137,6 +137,20 @@ def test_while_passwords_change_the_job_asks_the_servers() -> None:
     assert paths - NEEDED == {("secrets", "node", 6379), ("secrets", "sentinel", 26379)}
 
 
+def test_the_job_of_an_upgrade_reaches_the_servers_under_the_policies_of_before() -> None:
+    before = render()
+    after = render({"secrets": {"rotation": "1"}})
+    stay = [each for each in before.objects if not is_hook(each)]
+    new = [each for each in after.objects if is_hook(each)]
+    paths = open_paths(Rendered((*stay, *new)))
+    assert {("secrets", "node", 6379), ("secrets", "sentinel", 26379)} <= paths
+
+
+def is_hook(each: Object) -> bool:
+    """Whether Helm makes it before all else."""
+    return "pre-upgrade" in each["metadata"].get("annotations", {}).get("helm.sh/hook", "")
+
+
 def test_a_standalone_server_is_reached_by_the_service_and_reaches_nobody() -> None:
     rendered = render(base="standalone")
     assert open_paths(rendered) >= {("service", "node", 6379)}
