@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -24,14 +25,25 @@ def why_no_helm() -> str | None:
     )
 
 
-def helm(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def helm(
+    *arguments: str, stdin: str = "", kubeconfig: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig or os.devnull)}
     return subprocess.run(
-        ["helm", *arguments], input=stdin, capture_output=True, text=True, check=False
+        ["helm", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
     )
 
 
 def template(
-    values: Mapping[str, Any] | None = None, *arguments: str, base: str | None = None
+    values: Mapping[str, Any] | None = None,
+    *arguments: str,
+    base: str | None = None,
+    kubeconfig: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """`helm template` of release `auth` in namespace `sign-in`; `base` is one of ci/."""
     files = ["--values", str(CHART / f"ci/{base}-values.yaml")] if base else []
@@ -39,6 +51,7 @@ def template(
         *("template", "auth", str(CHART), "--namespace", "sign-in", *VERSION, *files),
         *("--values", "-", *arguments),
         stdin=yaml.safe_dump(dict(values or {})),
+        kubeconfig=kubeconfig,
     )
 
 

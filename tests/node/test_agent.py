@@ -145,6 +145,20 @@ def test_a_primary_that_is_told_to_stop_hands_over_first_and_leaves_last(sentine
     eventually(lambda: is_promotable(sentinel, old))
 
 
+def test_two_that_stop_at_once_hand_over_to_the_one_that_stays(sentinel):
+    count_change(sentinel)
+    old, (stays, goes) = sentinel.primary(), sentinel.replicas()
+    before = changes(sentinel, old)
+    sentinel.terminate(goes)
+    eventually(lambda: actions(goes, "leave"))
+    sentinel.terminate(old)
+    eventually(lambda: '"event":"handed over"' in old.log.read_text())
+    assert role(sentinel, stays) == "master"
+    assert changes(sentinel, stays) == before
+    for each in (old, goes):
+        eventually(lambda each=each: sentinel.condition(each) is Condition.DEAD, timeout_s=40)
+
+
 def test_an_empty_directory_inside_down_after_takes_nothing_from_the_others(sentinel):
     count_change(sentinel)
     primary, (other, _) = sentinel.primary(), sentinel.replicas()

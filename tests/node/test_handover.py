@@ -95,6 +95,7 @@ class Stage:
     sentinel: Sentinel
     looks: list[Own]
     heard: Words
+    leaving: set[Any] = field(default_factory=set)
 
     def look(self) -> Own:
         return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
@@ -108,6 +109,7 @@ class Stage:
             "guarita",
             self.replicas.__getitem__,  # type: ignore[arg-type]
             lambda: self.heard,
+            lambda: self.leaving,
         ).run(0.0)
 
 
@@ -151,6 +153,21 @@ def test_where_a_replica_lacks_something_nobody_is_failed_over(stage: Stage) -> 
     assert stage.hand_over() is None
     assert stage.sentinel.asked == []
     assert stage.node.told == ["pause", "resume"]
+
+
+def test_nobody_hands_over_to_one_that_is_to_stop_as_well(stage: Stage) -> None:
+    stage.leaving = {A}  # whom the Sentinel would promote, since it has not heard of it yet
+    assert stage.hand_over() is None
+    stage.leaving = {A, B}
+    assert stage.hand_over() is None
+    assert stage.sentinel.asked == []
+    assert stage.node.told == []
+
+
+def test_one_that_is_to_stop_as_well_behind_its_closed_door_is_not_waited_for(stage: Stage) -> None:
+    stage.replicas[B].offset = 99
+    stage.leaving = {B}
+    assert stage.hand_over() == A
 
 
 def test_a_sentinel_that_refuses_ends_it(stage: Stage) -> None:

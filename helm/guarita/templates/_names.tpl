@@ -58,6 +58,22 @@ annotations:
 {{- end -}}
 {{- end -}}
 
+{{/* A StatefulSet as it runs, as JSON; an empty map where none does, and in `helm template`. */}}
+{{- define "guarita.statefulSet" -}}
+{{- lookup "apps/v1" "StatefulSet" .root.Release.Namespace (printf "%s-%s" (include "guarita.fullname" .root) .component) | toJson -}}
+{{- end -}}
+
+{{/* The same as guarita.pods, with those that this upgrade takes away: who leaves hands over first, and
+is reached and labelled until it has left. */}}
+{{- define "guarita.podsAndLeaving" -}}
+{{- $set := include "guarita.statefulSet" . | fromJson -}}
+{{- $names := include "guarita.pods" . | fromJsonArray -}}
+{{- range $n := untilStep (len $names) (int (dig "spec" "replicas" 0 $set)) 1 -}}
+{{- $names = append $names (printf "%s-%s-%d" (include "guarita.fullname" $.root) $.component $n) -}}
+{{- end -}}
+{{- toJson $names -}}
+{{- end -}}
+
 {{/* The host of a Service of ours, as everybody in the cluster reaches it. */}}
 {{- define "guarita.host" -}}
 {{- printf "%s.%s.svc.%s" .name .root.Release.Namespace .root.Values.clusterDomain -}}

@@ -43,17 +43,7 @@
 {{- $problems = append $problems "service.autoscaling.minReplicas: must not be more than maxReplicas" -}}
 {{- end -}}
 {{- end -}}
-{{- /* Only `helm upgrade` knows what runs; `helm template` finds nothing here. */}}
-{{- $running := lookup "v1" "ConfigMap" .Release.Namespace (printf "%s-node" $full) -}}
-{{- if and $running.data (ne .Values.topology "external") -}}
-{{- $text := join "" (values $running.data) -}}
-{{- if ne (contains "/run/guarita-tls" $text) (not (empty (include "guarita.hasTls" .))) -}}
-{{- $problems = append $problems "tls.source: TLS cannot be switched on or off while the servers run, since those with and without it do not reach each other: helm uninstall first, which keeps the data, and install again" -}}
-{{- end -}}
-{{- if ne (hasKey $running.data "server.conf") (eq .Values.topology "standalone") -}}
-{{- $problems = append $problems "topology: cannot be changed while the servers run: helm uninstall first, and install under another name" -}}
-{{- end -}}
-{{- end -}}
+{{- $problems = concat $problems (include "guarita.runningProblems" . | fromJsonArray) -}}
 {{- if $problems -}}
 {{- fail (printf "\n\n%s\n" (join "\n" $problems)) -}}
 {{- end -}}
@@ -98,6 +88,36 @@
 {{- end -}}
 {{- if le (mulf .Values.deadlineSeconds 1000) (addf $sentinels.downAfterMs 3000) -}}
 {{- $problems = append $problems "deadlineSeconds: must be more than sentinels.downAfterMs and 3 s: a request would not outlast a failover" -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}
+
+{{/* What would harm the release that runs. Only `helm upgrade` knows it; `helm template` finds nothing. */}}
+{{- define "guarita.runningProblems" -}}
+{{- $problems := list -}}
+{{- $running := lookup "v1" "ConfigMap" .Release.Namespace (printf "%s-node" (include "guarita.fullname" .)) -}}
+{{- if and $running.data (ne .Values.topology "external") -}}
+{{- $text := join "" (values $running.data) -}}
+{{- if ne (contains "/run/guarita-tls" $text) (not (empty (include "guarita.hasTls" .))) -}}
+{{- $problems = append $problems "tls.source: TLS cannot be switched on or off while the servers run, since those with and without it do not reach each other: helm uninstall first, which keeps the data, and install again" -}}
+{{- end -}}
+{{- if ne (hasKey $running.data "server.conf") (eq .Values.topology "standalone") -}}
+{{- $problems = append $problems "topology: cannot be changed while the servers run: helm uninstall first, and install under another name" -}}
+{{- end -}}
+{{- end -}}
+{{- range $section, $component := dict "nodes" "node" "sentinels" "sentinel" -}}
+{{- $set := include "guarita.statefulSet" (dict "root" $ "component" $component) | fromJson -}}
+{{- $runs := int (dig "spec" "replicas" 0 $set) -}}
+{{- $stay := int (include "guarita.count" (dict "root" $ "component" $component)) -}}
+{{- $ready := int (dig "status" "readyReplicas" 0 $set) -}}
+{{- if and $stay (lt $stay $runs) -}}
+{{- if lt $ready $runs -}}
+{{- $problems = append $problems (printf "%s.replicas: only %d of %d pods are ready: before some are taken away all must be, or what only they have is lost (guarita doctor says what is wrong)" $section $ready $runs) -}}
+{{- end -}}
+{{- if le (mul 2 $stay) $runs -}}
+{{- $problems = append $problems (printf "%s.replicas: %d is no majority of the %d that run: take fewer away at a time" $section $stay $runs) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- toJson $problems -}}
 {{- end -}}

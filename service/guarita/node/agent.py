@@ -26,7 +26,7 @@ from guarita.node.duty import Duty, Since
 from guarita.node.endpoint import Endpoint, renew, tls_of
 from guarita.node.own import INTERVAL_S, Observer, Own, look
 from guarita.node.passwords import Command, Passwords, data_commands
-from guarita.node.peers import Agents, State
+from guarita.node.peers import Agents, Role, State
 from guarita.node.pod import PodLabel
 from guarita.node.server import Server
 from guarita.node.status import Status
@@ -271,14 +271,22 @@ class Agent:
             self._observer = self._status.observer = observer
             observer.start()
             try:
-                if successor := self._hand_over(deadline_s):
-                    self._await_switch(successor)
-                self._leave(deadline_s - STOP_S)
+                self._depart(deadline_s)
             except (RedisError, OSError) as exc:
                 _log.warning("leaves without a word", reason=str(exc))
             finally:
                 observer.close()
         return exit_status(self._child.stop(max(2.0, deadline_s - time.monotonic())))
+
+    def _depart(self, deadline_s: float) -> None:
+        """Hand over and leave; again where a Sentinel that had not heard of it promotes it then."""
+        while True:
+            if successor := self._hand_over(deadline_s):
+                self._await_switch(successor)
+            if not self._leave(deadline_s - STOP_S):
+                return
+            self._server.open_door()
+            self._await_switch(self._me)
 
     def _hand_over(self, deadline_s: float) -> Address | None:
         """The new primary, if there is one."""
@@ -297,7 +305,15 @@ class Agent:
             self._settings.store.sentinel.primary_name,
             self._client_of,
             self._ask_words,
+            self._leaving,
         ).run(max(0.0, end_s - time.monotonic()))
+
+    def _leaving(self) -> frozenset[Address]:
+        """The others that are to stop as well, by the word of their agents."""
+        peers = self._agents.ask(self._peers)
+        return frozenset(
+            node for node, peer in peers.items() if peer and peer.state is State.LEAVING
+        )
 
     def _why_not_hand_over(self) -> str | None:
         return handover.why_not(self._me, self._look(), self._ask_words())
@@ -309,10 +325,13 @@ class Agent:
             self._watch.hurry()
             self._pause()
 
-    def _leave(self, deadline_s: float) -> None:
-        """Stay attached behind a closed door until the Sentinels have voted this node out."""
+    def _leave(self, deadline_s: float) -> bool:
+        """Stay attached behind a closed door until the Sentinels have voted this node out.
+
+        Whether it was promoted instead.
+        """
         if self._ask_words().named in (None, self._me):
-            return
+            return False
         self._server.be_promotable(False)
         self._server.close_door()
         metrics.ACTIONS.labels("leave").inc()
@@ -323,12 +342,16 @@ class Agent:
             words = self._watch.now()
             agreed_s = since.held_s("agreed", words.agrees_down(self._me))
             own = self._observer.now(fresh_s=GONE_S)  # its door closed on the observer as well
+            if own is not None and own.role is Role.PRIMARY:
+                _log.warning("leaves later", reason="it was promoted while it was leaving")
+                return True
             step, reason = leave.decide(self._me, own, words, agreed_s)
             if step is leave.Step.GO:
                 _log.info("leaves", reason=reason)
-                return
+                return False
             self._pause()
         _log.warning("leaves", reason="its time is over, and the Sentinels have not voted it out")
+        return False
 
     def _tell(self, commands: Sequence[Command]) -> None:
         """What has changed in files."""

@@ -8,7 +8,7 @@ the new one at once, and services that ask the old one are told where to go.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import redis
@@ -86,11 +86,14 @@ class HandOver:
         primary_name: str,
         client_of: Callable[[Address], redis.Redis],
         ask_words: Callable[[], Words],
+        ask_leaving: Callable[[], Set[Address]],
     ) -> None:
+        """`ask_leaving` tells who else is to stop: nobody hands over to one that goes as well."""
         self._me = me
         self._server = server
         self._look = look
         self._ask_words = ask_words
+        self._ask_leaving = ask_leaving
         self._sentinels = tuple(sentinels)
         self._primary_name = primary_name
         self._client_of = client_of
@@ -103,7 +106,12 @@ class HandOver:
         Whatever happens on the way, no write is acknowledged that the new primary lacks: this
         does not rest on the pause.
         """
-        sentinel = self._wait_ready(candidates(self._look()), ready_s)
+        leaving = self._ask_leaving()
+        group = candidates(self._look()) - leaving
+        if not group:
+            self._give_up("all replicas are to stop as well")
+            return None
+        sentinel = self._wait_ready(group, leaving, ready_s)
         if sentinel is None:
             self._give_up("no Sentinel has a replica to promote")
             return None
@@ -112,16 +120,16 @@ class HandOver:
             return None
         self._server.pause_writes(PAUSE_S)
         try:
-            return self._switch(sentinel)
+            return self._switch(sentinel, leaving)
         finally:
             try:
                 self._server.resume_writes()
             except (RedisError, OSError) as exc:  # it goes on by itself
                 _log.warning("the pause of writes is not ended", reason=str(exc))
 
-    def _switch(self, sentinel: redis.Redis) -> Address | None:
+    def _switch(self, sentinel: redis.Redis, leaving: Set[Address]) -> Address | None:
         own = self._look()
-        group, offset = candidates(own), own.offset
+        group, offset = candidates(own) - leaving, own.offset
         if own.role is not Role.PRIMARY or not group:
             self._give_up("somebody else has changed who is primary")
             return None
@@ -167,23 +175,33 @@ class HandOver:
         metrics.ACTIONS.labels("hand_over").inc()
         _log.info("handed over", primary=text(primary), reason="this node is to stop")
 
-    def _wait_ready(self, group: frozenset[Address], ready_s: float) -> redis.Redis | None:
-        """A Sentinel that would promote one of them; it learns of a new priority from INFO."""
+    def _wait_ready(
+        self, group: Set[Address], leaving: Set[Address], ready_s: float
+    ) -> redis.Redis | None:
+        """A Sentinel that would promote one of them and nobody who is to stop; it learns of a new
+        priority, which these take back, from INFO."""
         ready: list[redis.Redis] = []
 
         def found() -> bool:
-            ready.extend(each for each in self._sentinels if self._would_promote(each, group))
+            ready.extend(
+                each for each in self._sentinels if self._chooses_well(each, group, leaving)
+            )
             return bool(ready)
 
         _wait(found, ready_s, pause_s=0.1)
         return ready[0] if ready else None
 
-    def _would_promote(self, sentinel: redis.Redis, group: frozenset[Address]) -> bool:
+    def _chooses_well(
+        self, sentinel: redis.Redis, group: Set[Address], leaving: Set[Address]
+    ) -> bool:
         try:
             replicas = self._ask(sentinel, "REPLICAS")
         except RedisError:
             return False
-        return any(is_promotable(_fields(each), group) for each in replicas)
+        fields = [_fields(each) for each in replicas]
+        return any(is_promotable(each, group) for each in fields) and not any(
+            is_promotable(each, leaving) for each in fields
+        )
 
     def _names_me(self, sentinel: redis.Redis) -> bool:
         try:

@@ -1,0 +1,46 @@
+"""What an upgrade does to a release that runs: `lookup` finds what an API server has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .release import Release, running_release
+from .rendering import render
+
+pytestmark = pytest.mark.chart
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Iterator[Release]:
+    with running_release(tmp_path) as running:
+        yield running
+
+
+@pytest.mark.parametrize("section", ["nodes", "sentinels"])
+def test_some_are_taken_away_only_while_all_are_ready_and_a_majority_stays(
+    release: Release, section: str
+) -> None:
+    release.runs(render({section: {"replicas": 5}}).objects)
+    fewer = {section: {"replicas": 3}}
+    assert release.upgrade(fewer)
+    for (kind, _), each in release.objects.items():
+        if kind == "statefulsets":
+            each["status"]["readyReplicas"] -= 1
+    assert f"{section}.replicas: only 4 of 5 pods are ready" in release.refusal(fewer)
+    assert release.upgrade({section: {"replicas": 7}})
+    release.runs(render({section: {"replicas": 7}}).objects)
+    assert f"{section}.replicas: 3 is no majority of the 7" in release.refusal(fewer)
+
+
+def test_who_is_taken_away_is_reached_and_labelled_until_it_has_left(release: Release) -> None:
+    release.runs(render({"nodes": {"replicas": 5}}).objects)
+    rendered = release.upgrade({})
+    for leaving in ("auth-guarita-node-3", "auth-guarita-node-4"):
+        assert leaving in rendered.of("Service")
+        assert leaving in rendered.one("Role", "auth-guarita-node")["rules"][0]["resourceNames"]
+    assert len(rendered.config("auth-guarita-node")["node"]["peers"]) == 3
+    release.runs(rendered.objects)
+    assert "auth-guarita-node-3" not in release.upgrade({}).of("Service")
