@@ -44,3 +44,24 @@ def test_who_is_taken_away_is_reached_and_labelled_until_it_has_left(release: Re
     assert len(rendered.config("auth-guarita-node")["node"]["peers"]) == 3
     release.runs(rendered.objects)
     assert "auth-guarita-node-3" not in release.upgrade({}).of("Service")
+
+
+@pytest.mark.parametrize("before", ["sentinel", "standalone", "external"])
+@pytest.mark.parametrize("after", ["sentinel", "standalone", "external"])
+def test_another_topology_is_refused_while_one_runs(
+    release: Release, before: str, after: str
+) -> None:
+    release.runs(render(base=before).objects)
+    if before == after:
+        assert release.upgrade({}, after)
+    else:
+        said = release.refusal({}, after)
+        assert f"topology: {before} runs here, and {after} would not have its tickets" in said
+
+
+def test_tls_is_refused_where_servers_run_without_and_the_other_way_round(release: Release) -> None:
+    for before, after in (("none", "job"), ("job", "none")):
+        release.runs(render({"tls": {"source": before}}).objects)
+        assert release.upgrade({"tls": {"source": before}})
+        said = release.refusal({"tls": {"source": after}})
+        assert "tls.source: TLS cannot be switched on or off" in said

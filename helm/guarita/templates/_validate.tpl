@@ -95,15 +95,16 @@
 {{/* What would harm the release that runs. Only `helm upgrade` knows it; `helm template` finds nothing. */}}
 {{- define "guarita.runningProblems" -}}
 {{- $problems := list -}}
-{{- $running := lookup "v1" "ConfigMap" .Release.Namespace (printf "%s-node" (include "guarita.fullname" .)) -}}
-{{- if and $running.data (ne .Values.topology "external") -}}
-{{- $text := join "" (values $running.data) -}}
-{{- if ne (contains "/run/guarita-tls" $text) (not (empty (include "guarita.hasTls" .))) -}}
+{{- $full := include "guarita.fullname" . -}}
+{{- $service := lookup "v1" "ConfigMap" .Release.Namespace $full -}}
+{{- $topology := dig "metadata" "annotations" "guarita/topology" .Values.topology $service -}}
+{{- if ne $topology .Values.topology -}}
+{{- $problems = append $problems (printf "topology: %s runs here, and %s would not have its tickets: helm uninstall first, or install under another name" $topology .Values.topology) -}}
+{{- end -}}
+{{- $node := lookup "v1" "ConfigMap" .Release.Namespace (printf "%s-node" $full) -}}
+{{- $hadTls := contains "/run/guarita-tls" (values (dig "data" dict $node) | join "") -}}
+{{- if and $node (eq $topology .Values.topology) (ne $hadTls (not (empty (include "guarita.hasTls" .)))) -}}
 {{- $problems = append $problems "tls.source: TLS cannot be switched on or off while the servers run, since those with and without it do not reach each other: helm uninstall first, which keeps the data, and install again" -}}
-{{- end -}}
-{{- if ne (hasKey $running.data "server.conf") (eq .Values.topology "standalone") -}}
-{{- $problems = append $problems "topology: cannot be changed while the servers run: helm uninstall first, and install under another name" -}}
-{{- end -}}
 {{- end -}}
 {{- range $section, $component := dict "nodes" "node" "sentinels" "sentinel" -}}
 {{- $set := include "guarita.statefulSet" (dict "root" $ "component" $component) | fromJson -}}
