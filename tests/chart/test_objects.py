@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from guarita.config import Settings, check_data_node, check_sentinel, load
+from guarita.config import Settings, check_data_node, check_lone_node, check_sentinel, load
 
 from .rendering import CHART, Rendered, helm, render
 
@@ -70,6 +70,18 @@ def test_agents_take_the_configuration_that_they_get(tls: str, tmp_path: Path) -
     check_data_node(_settings(config, tmp_path, GUARITA_NODE__ANNOUNCE=node))
     sentinel = f"auth-guarita-sentinel-1.{DOMAIN}:26379"
     check_sentinel(_settings(config, tmp_path, GUARITA_NODE__ANNOUNCE=sentinel))
+
+
+@pytest.mark.parametrize("tls", ["none", "job"])
+def test_the_agent_of_a_standalone_server_takes_the_configuration_that_it_gets(
+    tls: str, tmp_path: Path
+) -> None:
+    rendered = render({"tls": {"source": tls}}, base="standalone")
+    (container,) = _containers(rendered, "StatefulSet/auth-guarita-node")
+    assert container["args"] == ["node", "--alone"]  # it reads certificates that change
+    node = f"auth-guarita-node-0.{DOMAIN}:6379"
+    config = rendered.config("auth-guarita-node")
+    check_lone_node(_settings(config, tmp_path, GUARITA_NODE__ANNOUNCE=node))
 
 
 def test_every_pod_of_nodes_and_sentinels_has_an_address_that_stays() -> None:
@@ -176,8 +188,6 @@ def test_the_job_makes_every_key_that_a_pod_mounts() -> None:
         rendered = render(base=base)
         (job,) = (spec for name, spec in rendered.pod_specs().items() if name.startswith("Job/"))
         made = set(job["containers"][0]["args"])
-        if "--acl" in made:
-            made.add("standalone.acl")
         for spec in rendered.pod_specs().values():
             assert {item["key"] for item in _items(spec, optional=False)} <= made
 

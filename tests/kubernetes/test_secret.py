@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from typing import Any
 
 import pytest
 
 from guarita.errors import TopologyError
 from guarita.kubernetes.api import Api
-from guarita.kubernetes.secret import ensure, random_values, with_acl
+from guarita.kubernetes.secret import ensure, random_values
 
 from .api_server import ApiServer
 
@@ -62,27 +61,6 @@ def test_of_two_at_once_the_first_ones_values_count(server: ApiServer) -> None:
     assert make(server, *KEYS, "api-key-acme") == ["api-key-acme"]
     assert {key: read(server)[key] for key in KEYS} == first
     assert "other" in read(server)
-
-
-def test_the_acl_file_follows_its_password(server: ApiServer) -> None:
-    def both() -> list[str]:
-        make_all = with_acl(random_values(("data-password",)), "data-password")
-        return ensure(server.api, "g-secrets", make_all, {})
-
-    assert both() == ["data-password", "standalone.acl"]
-    values = read(server)
-    digest = hashlib.sha256(values["data-password"].encode()).hexdigest()
-    assert values["standalone.acl"] == f"user default on #{digest} ~* &* +@all\n"
-    assert both() == []
-
-
-@pytest.mark.parametrize(
-    ("method", "what"), [("GET", "cannot be read"), ("POST", "cannot be written")]
-)
-def test_a_refusal_is_told_in_its_words(server: ApiServer, method: str, what: str) -> None:
-    server.refuse[f"{method} secrets"] = 403
-    with pytest.raises(TopologyError, match=f"{what}: 403 forbidden for this account"):
-        make(server)
 
 
 def test_outside_of_a_pod_it_says_so(tmp_path: Any) -> None:

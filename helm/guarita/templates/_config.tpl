@@ -108,55 +108,43 @@
 {{- end -}}
 
 {{- define "guarita.nodeConfig" -}}
-{{- $users := dict -}}
-{{- range $role, $key := dict "service" "service-password" "agent" "agent-password" "sentinel" "sentinel-user-password" "replica" "replica-password" "exporter" "exporter-password" -}}
-{{- $_ := set $users $role (dict "password_file" (printf "/run/guarita/%s" $key)) -}}
-{{- end -}}
+{{- $isSentinel := eq .Values.topology "sentinel" -}}
 {{- $node := dict
-      "peers" (include "guarita.addresses" (dict "root" . "component" "node" "port" 6379) | fromJsonArray)
       "http" (printf "%s:8300" (include "guarita.anyAddress" .))
       "data_dir" "/data"
       "server" .Values.nodes.server
       "memory_mb" .Values.nodes.memoryMb
-      "stop_s" .Values.nodes.stopSeconds
-      "down_after_ms" .Values.sentinels.downAfterMs
-      "failover_timeout_ms" .Values.sentinels.failoverTimeoutMs
-      "parallel_syncs" .Values.sentinels.parallelSyncs
-      "users" $users -}}
+      "stop_s" .Values.nodes.stopSeconds -}}
+{{- if $isSentinel -}}
+{{- $node = merge $node (include "guarita.underSentinels" . | fromJson) -}}
+{{- end -}}
 {{- if include "guarita.hasTls" . -}}
 {{- $_ := set $node "tls" (dict "cert_file" "/run/guarita-tls/tls.crt" "key_file" "/run/guarita-tls/tls.key" "ca_file" "/run/guarita-tls/ca.crt") -}}
 {{- end -}}
 {{- with .Values.nodes.fsync -}}{{- $_ := set $node "fsync" . -}}{{- end -}}
-{{- with .Values.sentinels.quorum -}}{{- $_ := set $node "quorum" . -}}{{- end -}}
 {{- $keys := pick (default dict .Values.config.sessions) "key_prefix" "stats_key" -}}
 {{- $config := dict
-      "store" (include "guarita.sentinelStore" . | fromJson)
+      "store" (ternary (include "guarita.sentinelStore" .) (include "guarita.store" .) $isSentinel | fromJson)
       "node" $node
       "logs" (dict "level" .Values.logs.level "format" "json") -}}
 {{- if $keys -}}{{- $_ := set $config "sessions" $keys -}}{{- end -}}
 {{- toYaml $config -}}
 {{- end -}}
 
-{{- define "guarita.serverConfig" -}}
-{{- if include "guarita.hasTls" . -}}
-port 0
-tls-port 6379
-tls-cert-file /run/guarita-tls/tls.crt
-tls-key-file /run/guarita-tls/tls.key
-tls-ca-cert-file /run/guarita-tls/ca.crt
-tls-auth-clients optional
-{{ else -}}
-port 6379
-{{ end -}}
-bind * -::*
-protected-mode no
-aclfile /run/guarita/standalone.acl
-dir /data
-save ""
-appendonly yes
-appendfsync {{ default (ternary "always" "everysec" (eq .Values.durability "strict")) .Values.nodes.fsync }}
-maxmemory {{ int .Values.nodes.memoryMb }}mb
-maxmemory-policy noeviction
+{{/* What a data node under Sentinels knows beside, and a Sentinel. */}}
+{{- define "guarita.underSentinels" -}}
+{{- $users := dict -}}
+{{- range $role, $key := dict "service" "service-password" "agent" "agent-password" "sentinel" "sentinel-user-password" "replica" "replica-password" "exporter" "exporter-password" -}}
+{{- $_ := set $users $role (dict "password_file" (printf "/run/guarita/%s" $key)) -}}
+{{- end -}}
+{{- $node := dict
+      "peers" (include "guarita.addresses" (dict "root" . "component" "node" "port" 6379) | fromJsonArray)
+      "down_after_ms" .Values.sentinels.downAfterMs
+      "failover_timeout_ms" .Values.sentinels.failoverTimeoutMs
+      "parallel_syncs" .Values.sentinels.parallelSyncs
+      "users" $users -}}
+{{- with .Values.sentinels.quorum -}}{{- $_ := set $node "quorum" . -}}{{- end -}}
+{{- toJson $node -}}
 {{- end -}}
 
 {{/* What the service gets of the Secret, a JSON list. */}}
@@ -170,5 +158,7 @@ maxmemory-policy noeviction
 
 {{/* What data nodes and Sentinels get of it: every user is known to both. */}}
 {{- define "guarita.nodeKeys" -}}
+{{- if ne .Values.topology "sentinel" -}}{{- list "data-password" | toJson -}}{{- else -}}
 {{- list "sentinel-password" "service-password" "agent-password" "sentinel-user-password" "replica-password" "exporter-password" | toJson -}}
+{{- end -}}
 {{- end -}}

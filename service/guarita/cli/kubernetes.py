@@ -57,7 +57,6 @@ label_option = click.option(
 @command.command("secret")
 @click.argument("name")
 @click.argument("keys", nargs=-1, required=True)
-@click.option("--acl", metavar="KEY", help="Make standalone.acl too, for the password of this KEY.")
 @label_option
 @click.option("--rotation", default="", help="Change passwords, once for each such text.")
 @click.option(
@@ -80,7 +79,6 @@ label_option = click.option(
 def secret(
     name: str,
     keys: tuple[str, ...],
-    acl: str | None,
     labels: tuple[tuple[str, str], ...],
     rotation: str,
     **servers: Any,
@@ -95,8 +93,6 @@ def secret(
     from guarita.kubernetes.api import Api
 
     make = secrets.random_values(keys)
-    if acl:
-        make = secrets.with_acl(make, acl)
     api, change = Api(), Rotation(**servers)
     try:
         added = secrets.ensure(

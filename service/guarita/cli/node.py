@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 import click
 
 from guarita.cli import Invocation, config_option
-from guarita.config import check_data_node
+from guarita.config import check_data_node, check_lone_node
 from guarita.errors import TopologyError
 
 CANNOT_START = 3
@@ -15,14 +16,17 @@ CANNOT_START = 3
 
 @click.command("node")
 @config_option
+@click.option(
+    "--alone", is_flag=True, help="Without Sentinels: the only server, or a node of a Cluster."
+)
 @click.pass_obj
-def command(invocation: Invocation) -> None:
+def command(invocation: Invocation, alone: bool) -> None:
     """Run a data node, as what the Sentinels say it is, until SIGTERM or Ctrl-C."""
     settings = invocation.settings()
-    check_data_node(settings)
+    check = check_lone_node if alone else check_data_node
+    check(settings)
     # Late: the command line must not wait for what it does not need.
-    from guarita.node import agent
-
+    agent = importlib.import_module(f"guarita.node.{'alone' if alone else 'agent'}")
     try:
         sys.exit(agent.run(settings))
     except TopologyError as exc:

@@ -7,7 +7,7 @@ from guarita.config.addresses import Address
 from guarita.config.forming import check_cluster
 from guarita.config.loading import Loaded, load, load_with_origins
 from guarita.config.node import NodeSettings, NodeUser, NodeUsers
-from guarita.config.node_rules import check_data_node, check_sentinel
+from guarita.config.node_rules import check_data_node, check_lone_node, check_sentinel
 from guarita.config.settings import (
     DemoSettings,
     Level,
@@ -59,6 +59,7 @@ __all__ = [
     "Topology",
     "check_cluster",
     "check_data_node",
+    "check_lone_node",
     "check_sentinel",
     "load",
     "load_with_origins",

@@ -20,6 +20,27 @@ def check_data_node(settings: Settings) -> None:
     _check(settings, "guarita node", "this data node")
 
 
+def check_lone_node(settings: Settings) -> None:
+    """Whether `guarita node --alone` can run with this. Raises `ConfigError`."""
+    node, store = settings.node, settings.store
+    problems = []
+    if store.topology not in ("standalone", "cluster"):
+        problems.append(
+            f"store.topology: {store.topology}: guarita node --alone needs standalone or cluster"
+        )
+    if store.topology == "cluster" and node.tls.cert_file is not None:
+        problems.append(
+            "node.tls: not with store.topology cluster: its nodes know each other by address, and "
+            "certificates name hosts"
+        )
+    if node.announce is None:
+        problems.append("node.announce: needed: the host:port under which this server is known")
+    elif not is_loopback(str(node.announce)):
+        problems += _open_doors(settings, sentinel=False)
+    if problems:
+        raise ConfigError(problems)
+
+
 def check_sentinel(settings: Settings) -> None:
     """Whether `guarita sentinel` can run with this. Raises `ConfigError`."""
     announce, nodes = settings.node.announce, settings.store.sentinel.nodes
@@ -99,7 +120,8 @@ def _tls_is_whole(settings: Settings) -> Iterator[Mistake]:
         if name not in given:
             yield f"node.tls.{name}", None, f"needed since {given[0]} is set"
     for section, credentials in (("data", store.data), ("sentinel", store.sentinel)):
-        if not credentials.tls.enabled:
+        is_used = section == "data" or store.topology == "sentinel"
+        if is_used and not credentials.tls.enabled:
             yield (
                 f"store.{section}.tls.enabled",
                 credentials.tls.enabled,
@@ -117,6 +139,6 @@ NODE_RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("node.users",), _users_are_complete),
     (("node.users",), _users_are_told_apart),
     *(_one_password(role) for role in (*_NEEDED_USERS, "exporter")),
-    (("node.tls", "store.data.tls", "store.sentinel.tls"), _tls_is_whole),
+    (("node.tls", "store.data.tls", "store.sentinel.tls", "store.topology"), _tls_is_whole),
     (("node.quorum", "store.sentinel.nodes"), _quorum_can_be_reached),
 )

@@ -7,7 +7,6 @@ whose answer was lost.
 from __future__ import annotations
 
 import base64
-import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -17,7 +16,6 @@ from guarita.kubernetes.api import Answer, Api
 
 SECRETS = "secrets"
 TRIES = 5
-ACL = "standalone.acl"
 
 Make = Callable[[Mapping[str, str]], Mapping[str, str]]
 """From the data that is there to what is to be added to it."""
@@ -67,19 +65,6 @@ def random_values(names: tuple[str, ...]) -> Make:
         return {name: secrets.token_urlsafe(32) for name in names if not data.get(name)}
 
     return make
-
-
-def with_acl(make: Make, password: str) -> Make:
-    """What `make` makes, and the ACL file of a server that has one user, with this password."""
-
-    def both(data: Mapping[str, str]) -> Mapping[str, str]:
-        added = dict(make(data))
-        text = added.get(password) or data[password]
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        acl = f"user default on #{digest} ~* &* +@all\n"
-        return added if data.get(ACL) == acl else {**added, ACL: acl}
-
-    return both
 
 
 def must(answer: Answer, what: str) -> None:

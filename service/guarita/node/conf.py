@@ -6,12 +6,14 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from socket import SOCK_STREAM, getaddrinfo
 
 from guarita.config import Address, Credentials, Durability, NodeUser, Settings
 from guarita.config.node import Role
 from guarita.config.store import Password
+from guarita.errors import TopologyError
 
-# Without announce there is no agent: `check_data_node` and `check_sentinel` see to it.
+# Without announce there is no agent: the checks of each command see to it.
 _ANYWHERE = Address("127.0.0.1", 6379)
 
 
@@ -56,6 +58,50 @@ def data_lines(settings: Settings, socket: Path) -> str:
         *_access_lines(settings),
     ]
     return "".join(f"{line}\n" for line in lines)
+
+
+def lone_lines(settings: Settings, socket: Path) -> str:
+    """The file of a server that no Sentinel watches; a node of a Cluster, where that is configured.
+
+    Raises `ValueError` when a password file is gone, and `TopologyError` when the host that a node
+    announces has no address.
+    """
+    node = settings.node
+    announce = node.announce or _ANYWHERE
+    tls = tls_lines(settings)
+    lines = [
+        f"port {0 if tls else announce.port}",
+        *([f"tls-port {announce.port}"] if tls else []),
+        f"unixsocket {quoted(str(socket))}",
+        "unixsocketperm 700",
+        f"bind {' '.join(node.interfaces)}",
+        *common_lines(node.data_dir),
+        *_durable_lines(settings),
+        "repl-diskless-sync-delay 0",
+        "repl-ping-replica-period 1",
+        f"maxmemory {node.memory_mb}mb",
+        "maxmemory-policy noeviction",
+        *tls,
+        *_access_lines(settings),
+        *(_cluster_lines(settings, announce) if settings.store.topology == "cluster" else []),
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _cluster_lines(settings: Settings, announce: Address) -> list[str]:
+    """Nodes know each other by address alone, so it is the one that its name has now: where that is
+    the name of a Service, it stays."""
+    try:
+        found = getaddrinfo(announce.host, announce.port, type=SOCK_STREAM)
+    except OSError as exc:
+        raise TopologyError(f"node.announce: {announce.host} has no address: {exc}") from exc
+    return [
+        "cluster-enabled yes",
+        "cluster-config-file nodes.conf",
+        f"cluster-node-timeout {settings.node.down_after_ms}",
+        "cluster-replica-validity-factor 0",
+        f"cluster-announce-ip {found[0][4][0]}",
+    ]
 
 
 def common_lines(directory: Path) -> list[str]:
