@@ -98,7 +98,6 @@ def test_the_paths_that_are_needed_are_open_and_no_other() -> None:
 
 def test_who_is_named_may_come_and_nobody_else() -> None:
     policy: dict[str, Any] = {
-        "serviceFrom": [{"podSelector": {"matchLabels": {"app": "proxy"}}}],
         "storeFrom": [{"podSelector": {"matchLabels": {"app": "other"}}}],
         "metricsFrom": [{"podSelector": {"matchLabels": {"app": "other"}}}],
     }
@@ -109,7 +108,20 @@ def test_who_is_named_may_come_and_nobody_else() -> None:
         ("stranger", "sentinel", 26379),
         ("stranger", "sentinel", 8300),
     }
-    assert NEEDED - paths == {("stranger", "service", 8000)}
+    assert paths >= NEEDED
+
+
+def test_who_reads_metrics_reads_those_of_the_service_too_where_its_callers_are_named() -> None:
+    policy: dict[str, Any] = {
+        "serviceFrom": [{"podSelector": {"matchLabels": {"app": "proxy"}}}],
+        "metricsFrom": [{"podSelector": {"matchLabels": {"app": "other"}}}],
+    }
+    paths = open_paths(render({"networkPolicy": policy}))
+    assert {each for each in paths if each[0] == "stranger"} == {
+        ("stranger", "service", 8000),
+        ("stranger", "node", 8300),
+        ("stranger", "sentinel", 8300),
+    }
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,21 @@ def test_no_shell_is_called(base: str) -> None:
             assert not any(word.rpartition("/")[2] in ("sh", "bash") for word in words), name
 
 
+def test_the_job_and_tests_run_where_the_service_may_and_a_job_that_failed_keeps_its_log() -> None:
+    where: dict[str, Any] = {
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+        "priorityClassName": "high",
+    }
+    specs = render({"service": where, "imagePullSecrets": [{"name": "registry"}]}).pod_specs()
+    short = {name: each for name, each in specs.items() if name.partition("/")[0] in ("Job", "Pod")}
+    assert len(short) == 4
+    for name, spec in short.items():
+        assert {key: spec[key] for key in where} == where, name
+        assert spec["imagePullSecrets"] == [{"name": "registry"}], name
+        assert spec["restartPolicy"] == "Never", name
+
+
 def test_the_job_may_make_secrets_and_change_its_own_alone() -> None:
     assert render().one("Role", "auth-guarita-secrets")["rules"] == [
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},

@@ -148,6 +148,8 @@ def test_each_user_may_do_what_its_role_needs_and_no_more(
 
     assert may("sentinel", "REPLICAOF", "NO", "ONE")
     assert may("sentinel", "CONFIG", "REWRITE")
+    assert may("sentinel", "PUBLISH", "__sentinel__:hello", "it")
+    assert not may("sentinel", "PUBLISH", "st*ts:revocations", "name")
     assert not may("sentinel", "CONFIG", "GET", "*")
     assert not may("sentinel", "GET", "s[1]:key")
 

@@ -13,6 +13,11 @@ annotations:
 {{- end }}
 {{- end -}}
 
+{{/* Of a Job or a test, as JSON: it runs where the service may, beside whatever is there. */}}
+{{- define "guarita.jobValues" -}}
+{{- merge (dict "spreadNodes" "none" "spreadZones" "none") (pick .Values.service "nodeSelector" "tolerations" "priorityClassName") | toJson -}}
+{{- end -}}
+
 {{/* Of a pod's spec, beside its containers and volumes. */}}
 {{- define "guarita.podSettings" -}}
 enableServiceLinks: false

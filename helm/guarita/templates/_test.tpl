@@ -2,7 +2,7 @@
 {{- define "guarita.testPod" -}}
 {{- $root := .root -}}
 {{- $hook := dict "helm.sh/hook" "test" "helm.sh/hook-weight" .weight "helm.sh/hook-delete-policy" "before-hook-creation" -}}
-{{- $dict := dict "root" $root "component" "test" "name" (printf "%s-test-%s" (include "guarita.fullname" $root) .name) "values" (dict "spreadNodes" "none" "spreadZones" "none") "annotations" $hook -}}
+{{- $dict := dict "root" $root "component" "test" "name" (printf "%s-test-%s" (include "guarita.fullname" $root) .name) "values" (include "guarita.jobValues" $root | fromJson) "annotations" $hook -}}
 apiVersion: v1
 kind: Pod
 metadata:

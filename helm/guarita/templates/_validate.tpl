@@ -38,6 +38,9 @@
 {{- if and .Values.region.peers (not .Values.region.name) -}}
 {{- $problems = append $problems "region.name: needed since region.peers is set: name this region" -}}
 {{- end -}}
+{{- if and .Values.serviceMonitor.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.metricsFrom) (ne .Values.topology "external") -}}
+{{- $problems = append $problems "networkPolicy.metricsFrom: needed with serviceMonitor.enabled: without it Prometheus does not reach the agents" -}}
+{{- end -}}
 {{- with .Values.service.autoscaling -}}
 {{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) -}}
 {{- $problems = append $problems "service.autoscaling.minReplicas: must not be more than maxReplicas" -}}

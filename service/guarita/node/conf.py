@@ -195,8 +195,9 @@ def rules_of(role: Role, settings: Settings) -> str:
             "+replicaof +failover +shutdown +acl|setuser +lastsave"
         ),
         "sentinel": (
-            "allchannels -@all +multi +exec +ping +subscribe +publish +info +role +replicaof "
-            "+slaveof +failover +config|rewrite +client|setname +client|kill +script|kill"
+            "resetchannels &__sentinel__:hello -@all +multi +exec +ping +subscribe +publish +info "
+            "+role +replicaof +slaveof +failover +config|rewrite +client|setname +client|kill "
+            "+script|kill"
         ),
         "replica": "resetchannels -@all +ping +psync +replconf",
         # Neither CONFIG GET, which tells the replicas' password, nor SLOWLOG GET, which tells keys.
