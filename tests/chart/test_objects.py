@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
-from guarita.config import Settings, check_data_node, check_lone_node, check_sentinel, load
+from guarita.config import (
+    Settings,
+    check_cluster,
+    check_data_node,
+    check_lone_node,
+    check_sentinel,
+    load,
+)
 
 from .rendering import CHART, Rendered, helm, render
 
@@ -70,6 +77,24 @@ def test_agents_take_the_configuration_that_they_get(tls: str, tmp_path: Path) -
     check_data_node(_settings(config, tmp_path, GUARITA_NODE__ANNOUNCE=node))
     sentinel = f"auth-guarita-sentinel-1.{DOMAIN}:26379"
     check_sentinel(_settings(config, tmp_path, GUARITA_NODE__ANNOUNCE=sentinel))
+
+
+def test_a_cluster_is_of_six_nodes_that_are_formed_and_known_by_addresses_that_stay(
+    tmp_path: Path,
+) -> None:
+    rendered = render(base="cluster")
+    assert rendered.one("StatefulSet", "auth-guarita-node")["spec"]["replicas"] == 6
+    settings = _settings(rendered.config("auth-guarita"), tmp_path)
+    check_cluster(settings)
+    for node in settings.store.cluster.nodes:
+        service = rendered.one("Service", node.host.removesuffix(f".{DOMAIN}"))["spec"]
+        assert service.get("clusterIP") is None
+        assert {each["name"] for each in service["ports"]} == {"server", "agent", "bus"}
+        assert {each["port"] for each in service["ports"]} == {6379, 8300, 16379}
+    config = rendered.config("auth-guarita-node")
+    check_lone_node(_settings(config, tmp_path, GUARITA_NODE__ANNOUNCE=str(node)))
+    (container,) = _containers(rendered, "Deployment/auth-guarita-form")
+    assert container["args"][:2] == ["cluster", "form"]
 
 
 @pytest.mark.parametrize("tls", ["none", "job"])

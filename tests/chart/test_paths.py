@@ -163,6 +163,17 @@ def is_hook(each: Object) -> bool:
     return "pre-upgrade" in each["metadata"].get("annotations", {}).get("helm.sh/hook", "")
 
 
+def test_nodes_of_a_cluster_reach_each_other_and_who_forms_it_reaches_them() -> None:
+    rendered = render(base="cluster")
+
+    def reach(port: int) -> set[str]:
+        return {each for each in (*PARTS, "form") if allows(rendered, each, "node", port)}
+
+    assert reach(6379) == {"service", "node", "form", "test"}
+    assert reach(16379) == {"node"}
+    assert not allows(rendered, "form", None, 443)
+
+
 def test_a_standalone_server_is_reached_by_the_service_and_reaches_nobody() -> None:
     rendered = render(base="standalone")
     assert open_paths(rendered) >= {("service", "node", 6379)}

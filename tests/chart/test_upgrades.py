@@ -35,6 +35,12 @@ def test_some_are_taken_away_only_while_all_are_ready_and_a_majority_stays(
     assert f"{section}.replicas: 3 is no majority of the 7" in release.refusal(fewer)
 
 
+def test_nodes_of_a_cluster_are_added_and_not_taken_away(release: Release) -> None:
+    release.runs(render({"cluster": {"replicas": 2}}, base="cluster").objects)
+    assert release.upgrade({"cluster": {"replicas": 3}}, "cluster")
+    assert "cluster.replicas: nodes of a Cluster" in release.refusal({}, "cluster")
+
+
 def test_who_is_taken_away_is_reached_and_labelled_until_it_has_left(release: Release) -> None:
     release.runs(render({"nodes": {"replicas": 5}}).objects)
     rendered = release.upgrade({})
@@ -46,8 +52,8 @@ def test_who_is_taken_away_is_reached_and_labelled_until_it_has_left(release: Re
     assert "auth-guarita-node-3" not in release.upgrade({}).of("Service")
 
 
-@pytest.mark.parametrize("before", ["sentinel", "standalone", "external"])
-@pytest.mark.parametrize("after", ["sentinel", "standalone", "external"])
+@pytest.mark.parametrize("before", ["sentinel", "cluster", "standalone", "external"])
+@pytest.mark.parametrize("after", ["sentinel", "cluster", "standalone", "external"])
 def test_another_topology_is_refused_while_one_runs(
     release: Release, before: str, after: str
 ) -> None:

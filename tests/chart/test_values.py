@@ -27,6 +27,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "external": {"topology": "external", "external": {"nodes": ["r:1"], "topology": "sentinel"}},
     "external.sentinelPassword": {"external": {"existingSecret": "redis"}},
     "external.tlsAuthority": {"external": {"existingSecret": "redis", "tls": True}},
+    "cluster": {"topology": "cluster", "tls": {"source": "none"}},
     "tls.existingSecret": {"tls": {"source": "secret", "existingSecret": "mine"}},
     "tls.issuerName": {"tls": {"source": "certManager", "issuerName": "mine"}},
     "tls.issuerKind": {"tls": {"source": "certManager", "issuerName": "mine"}},
@@ -174,6 +175,8 @@ REFUSED = [
     ("topology", "external", "external.nodes: needed with topology: external"),
     ("topology", "memory", "/topology"),
     ("external.sentinelPassword", True, "external.existingSecret: needed"),
+    ("cluster.replicas", 0, "/cluster/replicas"),
+    ("cluster.nodeTimeoutMs", 999, "/cluster/nodeTimeoutMs"),
     ("tls.source", "secret", "tls.existingSecret: needed"),
     ("tls.source", "certManager", "tls.issuerName: needed"),
     ("external.tlsAuthority", True, "external.tlsAuthority: needs external.tls"),
@@ -192,6 +195,17 @@ def test_what_is_unsafe_or_contradicts_itself_is_refused(
     path: str, value: Any, sentence: str
 ) -> None:
     assert sentence in refusal(nested(path, value))
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"tls": {"source": "job"}}, "tls.source: none with topology: cluster"),
+        ({"cluster": {"nodeTimeoutMs": 7000}}, "must be more than cluster.nodeTimeoutMs"),
+    ],
+)
+def test_what_a_cluster_cannot_be_is_refused(values: dict[str, Any], sentence: str) -> None:
+    assert sentence in refusal(values, "cluster")
 
 
 def test_all_contradictions_are_told_at_once() -> None:

@@ -43,6 +43,13 @@
       "standalone" (dict "host" $host "port" 6379)
       "data" (dict "password_file" "/run/guarita/data-password")) -}}
 {{- include "guarita.withTls" (dict "root" $ "store" $store) -}}
+{{- else if eq .Values.topology "cluster" -}}
+{{- $nodes := include "guarita.addresses" (dict "root" . "component" "node" "port" 6379) | fromJsonArray -}}
+{{- merge $common (dict
+      "topology" "cluster"
+      "cluster" (dict "nodes" $nodes "replicas" .Values.cluster.replicas)
+      "data" (dict "password_file" "/run/guarita/data-password"))
+    | toJson -}}
 {{- else -}}
 {{- include "guarita.externalStore" . -}}
 {{- end -}}
@@ -117,6 +124,8 @@
       "stop_s" .Values.nodes.stopSeconds -}}
 {{- if $isSentinel -}}
 {{- $node = merge $node (include "guarita.underSentinels" . | fromJson) -}}
+{{- else if eq .Values.topology "cluster" -}}
+{{- $_ := set $node "down_after_ms" .Values.cluster.nodeTimeoutMs -}}
 {{- end -}}
 {{- if include "guarita.hasTls" . -}}
 {{- $_ := set $node "tls" (dict "cert_file" "/run/guarita-tls/tls.crt" "key_file" "/run/guarita-tls/tls.key" "ca_file" "/run/guarita-tls/ca.crt") -}}

@@ -54,7 +54,7 @@ annotations:
 {{- if eq .component "sentinel" -}}
 {{- ternary .root.Values.sentinels.replicas 0 (eq .root.Values.topology "sentinel") -}}
 {{- else -}}
-{{- get (dict "sentinel" .root.Values.nodes.replicas "standalone" 1 "external" 0) .root.Values.topology -}}
+{{- get (dict "sentinel" .root.Values.nodes.replicas "standalone" 1 "external" 0 "cluster" (mul 3 (add 1 .root.Values.cluster.replicas))) .root.Values.topology -}}
 {{- end -}}
 {{- end -}}
 
@@ -104,7 +104,7 @@ is reached and labelled until it has left. */}}
 {{- end -}}
 {{- if eq .Values.topology "sentinel" -}}
 {{- $keys = concat $keys (list "sentinel-password" "service-password" "agent-password" "sentinel-user-password" "replica-password" "exporter-password") -}}
-{{- else if eq .Values.topology "standalone" -}}
+{{- else if ne .Values.topology "external" -}}
 {{- $keys = append $keys "data-password" -}}
 {{- end -}}
 {{- toJson $keys -}}
@@ -133,4 +133,22 @@ is reached and labelled until it has left. */}}
 
 {{- define "guarita.anyAddress" -}}
 {{- ternary "[::]" "0.0.0.0" .Values.ipv6 -}}
+{{- end -}}
+
+{{/* Where a host of the Ingress is reached: (dict "root" $ "host" "...") */}}
+{{- define "guarita.ingressUrl" -}}
+{{- $secure := false -}}
+{{- range .root.Values.ingress.tls -}}
+{{- if or (not .hosts) (has $.host .hosts) -}}{{- $secure = true -}}{{- end -}}
+{{- end -}}
+{{- ternary "https" "http" $secure }}://{{ .host -}}
+{{- end -}}
+
+{{/* Where browsers reach the service, as far as the values tell; else empty. */}}
+{{- define "guarita.outside" -}}
+{{- if .Values.service.publicUrl -}}
+{{- trimSuffix "/" .Values.service.publicUrl -}}
+{{- else if .Values.ingress.enabled -}}
+{{- with first .Values.ingress.hosts -}}{{- include "guarita.ingressUrl" (dict "root" $ "host" .) -}}{{- end -}}
+{{- end -}}
 {{- end -}}

@@ -20,6 +20,12 @@
 {{- if eq .Values.topology "sentinel" -}}
 {{- $problems = concat $problems (include "guarita.sentinelProblems" . | fromJsonArray) -}}
 {{- end -}}
+{{- if and (eq .Values.topology "cluster") (ne .Values.tls.source "none") -}}
+{{- $problems = append $problems "tls.source: none with topology: cluster, whose nodes know each other by address, while certificates name hosts" -}}
+{{- end -}}
+{{- if and (eq .Values.topology "cluster") (le (mulf .Values.deadlineSeconds 1000) (addf .Values.cluster.nodeTimeoutMs 3000)) -}}
+{{- $problems = append $problems "deadlineSeconds: must be more than cluster.nodeTimeoutMs and 3 s: a request would not outlast a failover" -}}
+{{- end -}}
 {{- if and (eq .Values.topology "external") (not .Values.external.nodes) -}}
 {{- $problems = append $problems "external.nodes: needed with topology: external: the host:port of each server" -}}
 {{- end -}}
@@ -114,7 +120,9 @@
 {{- $runs := int (dig "spec" "replicas" 0 $set) -}}
 {{- $stay := int (include "guarita.count" (dict "root" $ "component" $component)) -}}
 {{- $ready := int (dig "status" "readyReplicas" 0 $set) -}}
-{{- if and $stay (lt $stay $runs) -}}
+{{- if and $stay (lt $stay $runs) (eq $.Values.topology "cluster") -}}
+{{- $problems = append $problems "cluster.replicas: nodes of a Cluster that runs are not taken away: any of them may be a primary, and its slots would be gone" -}}
+{{- else if and $stay (lt $stay $runs) -}}
 {{- if lt $ready $runs -}}
 {{- $problems = append $problems (printf "%s.replicas: only %d of %d pods are ready: before some are taken away all must be, or what only they have is lost (guarita doctor says what is wrong)" $section $ready $runs) -}}
 {{- end -}}
