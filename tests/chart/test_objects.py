@@ -217,6 +217,25 @@ def test_the_job_makes_every_key_that_a_pod_mounts() -> None:
             assert {item["key"] for item in _items(spec, optional=False)} <= made
 
 
+def test_a_drill_plays_what_is_asked_for_and_leaves_its_report() -> None:
+    rendered = render(
+        {"drill": {"enabled": True, "scenarios": ["D1", "D4"]}, "durability": "strict"}
+    )
+    (container,) = _containers(rendered, "Job/auth-guarita-drill")
+    assert container["args"][:4] == ["drill", "run", "D1", "D4"]
+    assert container["image"] == "guarita-drill:0.1.0"
+    assert set(container["args"][4:]) == {
+        "--target=kubernetes",
+        "--namespace=sign-in",
+        "--yes-break-it=sign-in",
+        "--durability=strict",
+        "--rate=100",
+        "--out=/reports",
+    }
+    claim = rendered.one("PersistentVolumeClaim", "auth-guarita-drill")
+    assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+
+
 def test_with_a_secret_of_ones_own_nothing_is_made() -> None:
     rendered = render({"secrets": {"existingSecret": "mine"}})
     assert rendered.of("Job") == {}

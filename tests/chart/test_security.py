@@ -68,6 +68,33 @@ def test_the_job_and_tests_run_where_the_service_may_and_a_job_that_failed_keeps
         assert spec["restartPolicy"] == "Never", name
 
 
+def test_a_drill_may_break_the_servers_and_nobody_else() -> None:
+    assert not any("drill" in each for each in render().of("Role"))
+    rendered = render({"drill": {"enabled": True}})
+    parts = [f"auth-guarita-{part}-{n}" for part in ("node", "sentinel") for n in range(3)]
+    own = "auth-guarita-drill"  # the pod that its load goes through
+    may: dict[tuple[str, str], list[str]] = {}
+    for rule in rendered.one("Role", own)["rules"]:
+        for resource in rule["resources"]:
+            for verb in rule["verbs"]:
+                may[verb, resource] = rule.get("resourceNames", ["any"])
+    assert may == {
+        ("list", "deployments"): ["any"],
+        ("get", "pods"): ["any"],
+        ("list", "pods"): ["any"],
+        ("watch", "pods"): ["any"],
+        ("get", "configmaps"): ["auth-guarita"],
+        ("get", "services"): ["auth-guarita"],
+        ("get", "secrets"): ["auth-guarita-secrets"],
+        ("delete", "pods"): [*parts, own],
+        ("create", "pods/exec"): parts,
+        ("create", "pods/portforward"): [*parts, own],
+        ("get", "pods/log"): parts,
+        ("create", "pods"): ["any"],
+        ("patch", "pods"): [own],
+    }
+
+
 def test_the_job_may_make_secrets_and_change_its_own_alone() -> None:
     assert render().one("Role", "auth-guarita-secrets")["rules"] == [
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},

@@ -28,6 +28,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "external.sentinelPassword": {"external": {"existingSecret": "redis"}},
     "external.tlsAuthority": {"external": {"existingSecret": "redis", "tls": True}},
     "cluster": {"topology": "cluster", "tls": {"source": "none"}},
+    "drill": {"drill": {"enabled": True}, "tls": {"source": "none"}},
     "tls.existingSecret": {"tls": {"source": "secret", "existingSecret": "mine"}},
     "tls.issuerName": {"tls": {"source": "certManager", "issuerName": "mine"}},
     "tls.issuerKind": {"tls": {"source": "certManager", "issuerName": "mine"}},
@@ -50,6 +51,7 @@ CHANGED: dict[str, Any] = {
     "sentinels.quorum": 4,
     "sentinels.replicas": 7,
     "tenants": [{"name": "other"}],
+    "drill.scenarios": ["D4"],
     "imagePullSecrets": [{"name": "other"}],
     "external.topology": "cluster",
     "external.nodes": ["other:1"],
@@ -182,6 +184,7 @@ REFUSED = [
     ("external.tlsAuthority", True, "external.tlsAuthority: needs external.tls"),
     ("region.peers", {"eu": {"url": "https://eu.example"}}, "region.name: needed"),
     ("serviceMonitor.enabled", True, "networkPolicy.metricsFrom: needed"),
+    ("drill", {"enabled": True, "scenarios": []}, "/drill/scenarios"),
     ("tenants", [], "tenants: needed"),
     ("tenants", [{"name": "a", "origins": ["https://A.example/"]}], "/tenants/0/origins/0"),
     ("fullnameOverride", "x" * 41, "/fullnameOverride"),
@@ -195,6 +198,11 @@ def test_what_is_unsafe_or_contradicts_itself_is_refused(
     path: str, value: Any, sentence: str
 ) -> None:
     assert sentence in refusal(nested(path, value))
+
+
+@pytest.mark.parametrize("base", ["standalone", "cluster", "external"])
+def test_a_drill_is_refused_where_there_are_no_sentinels(base: str) -> None:
+    assert "drill.enabled: needs topology: sentinel" in refusal({"drill": {"enabled": True}}, base)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,13 @@ annotations:
 {{- end -}}
 {{- end -}}
 
+{{/* With kubectl beside guarita. */}}
+{{- define "guarita.drillImage" -}}
+{{- with .Values.image -}}
+{{- default (printf "%s%s-drill:%s" (ternary (printf "%s/" .registry) "" (not (empty .registry))) .repository (default $.Chart.AppVersion .tag)) $.Values.drill.image -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The pods of a StatefulSet, a JSON list: (dict "root" $ "component" "node") */}}
 {{- define "guarita.pods" -}}
 {{- $names := list -}}
@@ -151,4 +158,18 @@ is reached and labelled until it has left. */}}
 {{- else if .Values.ingress.enabled -}}
 {{- with first .Values.ingress.hosts -}}{{- include "guarita.ingressUrl" (dict "root" $ "host" .) -}}{{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/* Egress rules to names and to the API server, a JSON list of these two. */}}
+{{- define "guarita.toApiServer" -}}
+{{- $policy := .Values.networkPolicy -}}
+{{- $dns := dict "ports" (list (dict "port" 53 "protocol" "UDP") (dict "port" 53 "protocol" "TCP")) -}}
+{{- $apiServer := dict "ports" list -}}
+{{- range $policy.apiServerPorts -}}
+{{- $_ := set $apiServer "ports" (append $apiServer.ports (dict "port" (int .) "protocol" "TCP")) -}}
+{{- end -}}
+{{- range $policy.apiServerCidrs -}}
+{{- $_ := set $apiServer "to" (append ($apiServer.to | default list) (dict "ipBlock" (dict "cidr" .))) -}}
+{{- end -}}
+{{- list $dns $apiServer | toJson -}}
 {{- end -}}

@@ -84,7 +84,7 @@ podAntiAffinity:
 
 {{/* Of every container of ours. */}}
 {{- define "guarita.containerSettings" -}}
-image: {{ include "guarita.image" . }}
+image: {{ .image | default (include "guarita.image" .) }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
 securityContext:
   allowPrivilegeEscalation: false

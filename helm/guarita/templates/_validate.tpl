@@ -26,6 +26,9 @@
 {{- if and (eq .Values.topology "cluster") (le (mulf .Values.deadlineSeconds 1000) (addf .Values.cluster.nodeTimeoutMs 3000)) -}}
 {{- $problems = append $problems "deadlineSeconds: must be more than cluster.nodeTimeoutMs and 3 s: a request would not outlast a failover" -}}
 {{- end -}}
+{{- if and .Values.drill.enabled (or (ne .Values.topology "sentinel") (include "guarita.hasTls" .)) -}}
+{{- $problems = append $problems "drill.enabled: needs topology: sentinel and tls.source: none: other servers cannot be asked by it" -}}
+{{- end -}}
 {{- if and (eq .Values.topology "external") (not .Values.external.nodes) -}}
 {{- $problems = append $problems "external.nodes: needed with topology: external: the host:port of each server" -}}
 {{- end -}}
