@@ -8,6 +8,11 @@
 {{- if not .Values.tenants -}}
 {{- $problems = append $problems "tenants: needed: without one nobody can create tickets" -}}
 {{- end -}}
+{{- range $name, $seconds := pick .Values.sessions "ticketTtlSeconds" "sessionTtlSeconds" -}}
+{{- if lt (int $seconds) 1 -}}
+{{- $problems = append $problems (printf "sessions.%s: %d: what is over at once can never be used" $name (int $seconds)) -}}
+{{- end -}}
+{{- end -}}
 {{- if ge (int .Values.sessions.replayWindowSeconds) (int .Values.sessions.ticketTtlSeconds) -}}
 {{- $problems = append $problems "sessions.replayWindowSeconds: must be less than sessions.ticketTtlSeconds: a ticket is over by then" -}}
 {{- end -}}
@@ -22,6 +27,12 @@
 {{- end -}}
 {{- if and (eq .Values.topology "cluster") (ne .Values.tls.source "none") -}}
 {{- $problems = append $problems "tls.source: none with topology: cluster, whose nodes know each other by address, while certificates name hosts" -}}
+{{- end -}}
+{{- if and (eq .Values.topology "cluster") (lt (int .Values.cluster.replicas) 1) -}}
+{{- $problems = append $problems "cluster.replicas: 0: with one machine a third of the tickets would be gone" -}}
+{{- end -}}
+{{- if and (eq .Values.topology "cluster") (lt (int .Values.cluster.nodeTimeoutMs) 1000) -}}
+{{- $problems = append $problems (printf "cluster.nodeTimeoutMs: %d is less than 1000: a node that is busy for a moment would be taken for dead" (int .Values.cluster.nodeTimeoutMs)) -}}
 {{- end -}}
 {{- if and (eq .Values.topology "cluster") (le (mulf .Values.deadlineSeconds 1000) (addf .Values.cluster.nodeTimeoutMs 3000)) -}}
 {{- $problems = append $problems "deadlineSeconds: must be more than cluster.nodeTimeoutMs and 3 s: a request would not outlast a failover" -}}
@@ -78,6 +89,15 @@
 {{- $problems := list -}}
 {{- $sentinels := .Values.sentinels -}}
 {{- $majority := add (div (int $sentinels.replicas) 2) 1 -}}
+{{- if lt (int .Values.nodes.replicas) 3 -}}
+{{- $problems = append $problems (printf "nodes.replicas: %d is less than 3: with one away too few are left to acknowledge anything" (int .Values.nodes.replicas)) -}}
+{{- end -}}
+{{- if lt (int $sentinels.replicas) 3 -}}
+{{- $problems = append $problems (printf "sentinels.replicas: %d is less than 3: while one is away nobody could decide" (int $sentinels.replicas)) -}}
+{{- end -}}
+{{- if lt (int $sentinels.downAfterMs) 1000 -}}
+{{- $problems = append $problems (printf "sentinels.downAfterMs: %d is less than 1000: a node that is busy for a moment would be taken for dead" (int $sentinels.downAfterMs)) -}}
+{{- end -}}
 {{- if mod (int $sentinels.replicas) 2 | eq 0 -}}
 {{- $problems = append $problems (printf "sentinels.replicas: %d is even: it bears no more failures than %d do" (int $sentinels.replicas) (sub (int $sentinels.replicas) 1)) -}}
 {{- end -}}
