@@ -110,7 +110,7 @@ class LoneAgent:
             return
         heir = heirs[0].node
         with client(heir, self._settings.store.data, ASK_S, ASK_S) as asked:
-            asked.execute_command("CLUSTER", "FAILOVER")  # type: ignore[no-untyped-call]
+            asked.execute_command("CLUSTER", "FAILOVER")
         if wait_until(lambda: self._own().role is Role.REPLICA, timeout_s=TAKE_OVER_S):
             metrics.ACTIONS.labels("hand_over").inc()
             _log.info("handed over", primary=f"{heir[0]}:{heir[1]}", reason="it is to stop")
