@@ -102,7 +102,8 @@ class Links:
 
     def _arp(self, name: str, how: str, to: Iterable[str]) -> None:
         addresses = [self._at.place.address(each) for each in to]
-        engine.run_inside(self._at.container(name), _ARP, how, *addresses, as_root=True)
+        image = self._at.layout.image
+        engine.run_in_network(self._at.container(name), image, _ARP, how, *addresses)
 
     def _in_network(self, name: str, *words: str, text: str = "") -> None:
         """Raises `TopologyError` where it fails."""
