@@ -10,13 +10,14 @@ DRILL_ARGS ?=
 DRILL_ALL_ARGS ?= --all --repeat 3
 FAULTS ?= 300
 AGENTS_ARGS ?= --repeat 20 --durability balanced
+KIT_DRILL_ARGS ?= --rate 100 --duration 60 --repeat 5
 RIVALS_ARGS ?= --rounds 30 --tickets 100000 --durability balanced
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 SCRIPTS := deploy/scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python run test crowd test-containers test-chart test-kubernetes bench drill drill-all rivals agents lint types format lock clean model model-short image up down ps logs
+.PHONY: help setup python run test crowd test-containers test-chart test-kubernetes bench drill drill-all drill-kit rivals agents lint types format lock clean model model-short image up down ps logs
 
 help: ## Print these lines
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1@/p' Makefile | awk -F@ '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -71,6 +72,9 @@ drill: python ## Break a local installation in ten short ways and judge it, with
 
 drill-all: python ## Every drill that this machine can play, and FAULTS=300 faults in turns; with either durability
 	@$(SCRIPTS)/setup_redis.sh && for each in balanced strict; do $(BIN)/guarita drill run $(DRILL_ALL_ARGS) --durability $$each && $(BIN)/guarita drill run --faults $(FAULTS) --rate 100 --durability $$each || exit; done
+
+drill-kit: python ## Break the Sentinel kit that runs (make up) in five ways, five times each, under load through its proxy
+	@$(BIN)/python deploy/kit_drill.py play -- $(KIT_DRILL_ARGS)
 
 rivals: python ## Redeem 100000 tickets by three rivals each through 30 faults; needs Linux and root, or user namespaces
 	@$(BIN)/python -m tests.exactly_once $(RIVALS_ARGS)

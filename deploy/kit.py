@@ -241,22 +241,23 @@ def await_ready(kit: str, port: int) -> None:
     end_s = time.monotonic() + READY_S
     heard = "no answer"
     while time.monotonic() < end_s:
-        connection = _connection(kit, port)
+        asked = connection(kit, port)
         try:
-            connection.request("GET", "/healthz/deep")
-            answer = connection.getresponse()
+            asked.request("GET", "/healthz/deep")
+            answer = asked.getresponse()
             if answer.status == 200:
                 return
             heard = f"{answer.status} {answer.read(300).decode(errors='replace')}"
         except (OSError, http.client.HTTPException) as exc:
             heard = str(exc)
         finally:
-            connection.close()
+            asked.close()
         time.sleep(0.2)
     raise Obstacle(f"not ready after {READY_S:g} s: look at `make logs KIT={kit}` ({heard})")
 
 
-def _connection(kit: str, port: int) -> http.client.HTTPConnection:
+def connection(kit: str, port: int) -> http.client.HTTPConnection:
+    """To the service of a kit, by its published port."""
     if PORTS[kit] != "HTTPS_PORT":
         return http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     context = ssl.create_default_context(cafile=str(HERE / ".secrets/tls/ca.crt"))

@@ -33,9 +33,11 @@ def load_through(
     try:
         assert load.wait_steady(STEADY_S)
         since_s = time.monotonic()
-        fault()
-        assert load.wait_steady(STEADY_S, since_s=since_s)
-        heal()
+        try:
+            fault()
+            assert load.wait_steady(STEADY_S, since_s=since_s)
+        finally:
+            heal()  # or the tests after it would fail as well
         kit.wait_well(replicas)
         assert load.wait_steady(STEADY_S, since_s=time.monotonic())
         load.stop()

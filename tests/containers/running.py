@@ -82,6 +82,12 @@ class Kit:
             check=False,
         )
 
+    def drill(self, action: str) -> None:
+        """What `make drill-kit` does to the containers of a kit."""
+        command = [sys.executable, str(self._deploy / "kit_drill.py"), action]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+
     def started(self) -> dict[str, str]:
         """Since when each container runs."""
         every = self.compose("ps", "--quiet").stdout.split()
