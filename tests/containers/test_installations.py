@@ -21,8 +21,10 @@ pytestmark = pytest.mark.container
 _LONG_S = 120.0
 # Says what it is called as soon as that is known, and then how far it has come.
 _PROGRAM = """
-import sys, time
+import signal, sys, time
 from guarita.testing import StandaloneInstallation
+# In the background a shell has it ignored, by whoever runs the tests too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 installation = StandaloneInstallation(sys.argv[1])
 print(installation.project, flush=True)
 with installation:
