@@ -121,7 +121,7 @@ def test_without_a_network_of_its_own_what_needs_one_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("guarita.drill.targets.network.lacking", lambda: "nft is not installed")
-    done = drill("run", "D5b", "--out", tmp_path)
+    done = drill("run", "D25", "--out", tmp_path)
     assert done.exit_code == 3
     assert "nft is not installed" in done.output
 

@@ -9,13 +9,13 @@ from enum import IntEnum
 from pathlib import Path
 
 from guarita.drill.check import Judgement, Verdict, check
-from guarita.drill.faults.links import NEED_CUTS
+from guarita.drill.faults.links import NEED_CUTS, NEED_LOSSES
 from guarita.drill.history import History
 from guarita.drill.lines import Writer, no_collection, read
 from guarita.drill.playing import Drill, Plan, Say, Stopped, header_of
 from guarita.drill.report import Result
 from guarita.drill.scenarios import Scenario
-from guarita.drill.targets import slow
+from guarita.drill.targets import proxies, slow
 from guarita.drill.targets.base import Shape, Target
 from guarita.errors import TopologyError
 
@@ -54,10 +54,22 @@ def status_of(result: Result) -> Status:
 
 def lacking(scenario: Scenario, without_network: str | None) -> str | None:
     """Why it does not apply to processes of this machine, in words; None where it does."""
-    needs_one = scenario.shape.small_disk or any(isinstance(e, NEED_CUTS) for e in scenario.faults)
-    if without_network and needs_one:
-        return without_network
-    return scenario.not_here or slow.lacking(scenario.shape)
+    return (
+        (_lacking_network(scenario, without_network) if without_network else None)
+        or scenario.not_here
+        or slow.lacking(scenario.shape)
+    )
+
+
+def _lacking_network(scenario: Scenario, reason: str) -> str | None:
+    """Where there is none: cuts alone can be made otherwise."""
+    faults = [each for part in scenario.parts for each in part.faults]
+    if scenario.shape.small_disk or any(isinstance(each, NEED_LOSSES) for each in faults):
+        return reason
+    if any(isinstance(each, NEED_CUTS) for each in faults):
+        without_proxies = proxies.lacking(scenario.shape)
+        return f"{reason}; {without_proxies}" if without_proxies else None
+    return None
 
 
 def silent_on(scenario: Scenario, durability: str) -> str | None:

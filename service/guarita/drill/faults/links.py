@@ -37,7 +37,7 @@ class Isolate(Fault):
             f"{', '.join(others)}",
             some[0],
         )
-        scene.target.cut(some, others, one_way=self.one_way)
+        scene.note(f"{scene.target.cut(some, others, one_way=self.one_way)}, from now on")
         return scene.target.mend
 
 
@@ -117,7 +117,7 @@ class IsolatedRestart(Fault):
         target, node = scene.target, scene.who(self.who)
         others = [each for each in (*target.nodes, *target.sentinels) if each != node]
         scene.tell("reaches nobody, is killed and started", node)
-        target.cut([node], [*others, *scene.group(("services",))])
+        scene.note(f"{target.cut([node], [*others, *scene.group(('services',))])}, from now on")
         target.kill(node)
         known = len(target.log(node))
         target.start_node(node)
@@ -141,4 +141,5 @@ def _takes_a_write(scene: Scene, node: str) -> int:
         return 0
 
 
-NEED_CUTS = (Isolate, LossyNetwork, IsolatedRestart)
+NEED_CUTS = (Isolate, IsolatedRestart)
+NEED_LOSSES = (LossyNetwork,)

@@ -158,7 +158,9 @@ class Target(Protocol):
     def change_password(self, password: str) -> None:
         """What agents and services read from now on; the servers know it already."""
 
-    def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> None: ...
+    def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> str:
+        """Nothing passes any more from some to the others, nor back unless `one_way`; returns in
+        words by which way that is done."""
 
     def slow(
         self, some: Iterable[str], others: Iterable[str], *, loss_percent: int, delay_ms: int

@@ -276,8 +276,9 @@ class ComposeTarget:
     def change_password(self, password: str) -> None:
         self.installation.change_password(password)
 
-    def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> None:
+    def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> str:
         self._links.cut(some, others, one_way=one_way)
+        return "frames go to a station that is not there"
 
     def slow(
         self, some: Iterable[str], others: Iterable[str], *, loss_percent: int, delay_ms: int

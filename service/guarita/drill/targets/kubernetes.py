@@ -279,7 +279,7 @@ class KubernetesTarget:
     def change_password(self, password: str) -> None:  # noqa: ARG002
         raise TopologyError("passwords are changed by helm upgrade")
 
-    def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> None:  # noqa: ARG002
+    def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> str:  # noqa: ARG002
         raise TopologyError(str(self.lacks(Power.CUT)))
 
     def slow(

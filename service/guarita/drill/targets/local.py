@@ -1,5 +1,5 @@
 """An installation of processes of this machine: in a network of their own where that can be made,
-else on 127.0.0.1."""
+else on 127.0.0.1, with proxies in between where these can cut links."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import redis
 from guarita import __version__
 from guarita.drill.clock import rest
 from guarita.drill.history import Sample
+from guarita.drill.targets import proxies
 from guarita.drill.targets.base import Power, Shape, Terms
 from guarita.drill.targets.network import Network
 from guarita.drill.targets.nodes import (
@@ -26,6 +27,7 @@ from guarita.drill.targets.nodes import (
     password_of,
     sample_of,
 )
+from guarita.drill.targets.proxies import Proxies
 from guarita.drill.targets.services import Services
 from guarita.drill.workload.load import Place
 from guarita.errors import TopologyError
@@ -52,10 +54,12 @@ class LocalTarget:
         self._directory = directory.absolute()
         self._without_network = without_network
         self._network = Network(_addresses(shape)) if without_network is None else None
+        has_proxies = self._network is None and proxies.lacking(shape) is None
+        self._proxies = Proxies(self._directory) if has_proxies else None
         self.installation: DrillSentinel | DrillCluster = (
             DrillCluster(self._directory, self._network)
             if shape.topology == "cluster"
-            else DrillSentinel(self._directory, shape, self._network)
+            else DrillSentinel(self._directory, shape, self._network, self._proxies)
         )
         self.services = Services(self._directory, self._places(), breakage=shape.breakage)
 
@@ -72,12 +76,15 @@ class LocalTarget:
     def end(self) -> None:
         self.services.kill_all()
         self.installation.kill_all()
-        if self._network:
-            self._network.close()
+        for each in (self._network, self._proxies):
+            if each:
+                each.close()
 
     def lacks(self, power: Power) -> str | None:
         match power:
-            case Power.CUT | Power.LOSE:
+            case Power.CUT if self._proxies is None:
+                return self._without_network
+            case Power.LOSE:
                 return self._without_network
             case Power.AGENTS:
                 return None if self.shape.agents else "nodes run without agents here"
@@ -112,7 +119,7 @@ class LocalTarget:
         return tuple(each.name for each in self.installation.replicas())
 
     def address(self, name: str) -> tuple[str, int]:
-        return self._node(name).address
+        return self._announced(self._node(name))
 
     def versions(self) -> dict[str, str]:
         server = find_server(None)
@@ -135,7 +142,7 @@ class LocalTarget:
         node = self._node(name)
         client = self.installation.client(node, timeout_s=SAMPLE_S)
         names = {
-            each.address: each.name
+            self._announced(each): each.name
             for each in (*self.installation.nodes, *self.installation.sentinels)
         }
         return lambda at_us: sample_of(client, node, names, at_us)
@@ -204,9 +211,14 @@ class LocalTarget:
     def directory(self, name: str) -> Path:
         return self._node(name).directory
 
-    def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> None:
+    def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> str:
         if self._network:
             self._network.cut(some, others, one_way=one_way)
+            return "nftables drops packets"
+        if self._proxies:
+            self._proxies.cut(some, others, one_way=one_way)
+            return "TCP proxies in between hold back what is sent"
+        raise TopologyError(f"no link can be cut here: {self._without_network}")
 
     def slow(
         self, some: Iterable[str], others: Iterable[str], *, loss_percent: int, delay_ms: int
@@ -235,15 +247,16 @@ class LocalTarget:
         self.installation.change_password(password)
 
     def mend(self) -> None:
-        if self._network:
-            self._network.mend()
+        for each in (self._network, self._proxies):
+            if each:
+                each.mend()
 
     # Inside
 
     def store_settings(self) -> dict[str, Any]:
         """How a service reaches the nodes."""
         installation = self.installation
-        nodes = [str(each) for each in installation.nodes]
+        nodes = [self._written(each) for each in installation.nodes]
         common = {"topology": self.shape.topology, "durability": str(self.shape.durability)}
         if isinstance(installation, DrillCluster):
             return {
@@ -257,7 +270,7 @@ class LocalTarget:
             "data": _service_user(self.shape) or {"password_file": str(installation.password_file)},
             "sentinel": {
                 "primary_name": PRIMARY_NAME,
-                "nodes": [str(each) for each in installation.sentinels],
+                "nodes": [self._written(each) for each in installation.sentinels],
                 "password": installation.sentinel_password,
             },
         }
@@ -268,10 +281,21 @@ class LocalTarget:
                 return node
         raise TopologyError(f"there is no node {name} here")
 
+    def _announced(self, node: Node) -> tuple[str, int]:
+        """Where the others reach it."""
+        if isinstance(self.installation, DrillCluster):
+            return node.address
+        return self.installation.announced(node)
+
+    def _written(self, node: Node) -> str:
+        host, port = self._announced(node)
+        return f"{host}:{port}"
+
     def _places(self) -> list[Place]:
-        """Two services where they can be told apart by their address, else one with two workers."""
+        """Two services where links of either can be cut, else one with two workers."""
         if self._network is None:
-            return [Place("service-1", HOST, free_ports(1)[0])]
+            count = 2 if self._proxies else 1
+            return [Place(f"service-{n}", HOST, p) for n, p in enumerate(free_ports(count), 1)]
         addresses = self._network.addresses
         return [Place(n, addresses[n], SERVICE_PORT) for n in addresses if "service" in n]
 

@@ -17,6 +17,8 @@ from guarita.drill.history import Role, Sample
 from guarita.drill.targets.base import Shape
 from guarita.drill.targets.kits import KITS
 from guarita.drill.targets.network import Network
+from guarita.drill.targets.proxies import HOST as PROXIES_HOST
+from guarita.drill.targets.proxies import Proxies
 from guarita.drill.targets.slow import slow_server
 from guarita.errors import TopologyError
 from guarita.topology.local import LocalCluster, LocalSentinel, Node
@@ -50,9 +52,11 @@ class DrillCluster(LocalCluster):
 
 
 class DrillSentinel(LocalSentinel):
-    """The local installation, each node where the drill's network puts it."""
+    """The local installation, each node where the drill's network puts it, or behind its proxy."""
 
-    def __init__(self, directory: Path, shape: Shape, network: Network | None) -> None:
+    def __init__(
+        self, directory: Path, shape: Shape, network: Network | None, proxies: Proxies | None
+    ) -> None:
         super().__init__(
             directory,
             server=slow_server(directory, shape),
@@ -66,6 +70,7 @@ class DrillSentinel(LocalSentinel):
         self.sentinel_nodes = shape.sentinels  # type: ignore[misc]  # of this one alone
         self._shape = shape
         self._network = network
+        self._proxies = proxies
         self.password_file = directory / "password"
         self.change_password(PASSWORD)
         if network:
@@ -73,6 +78,10 @@ class DrillSentinel(LocalSentinel):
 
     def network(self, node: Node) -> str:
         return self._network.namespace(node.name) if self._network else ""
+
+    def announced(self, node: Node) -> tuple[str, int]:
+        """Where the others reach it."""
+        return (PROXIES_HOST, node.port) if self._proxies else node.address
 
     def make_directory(self, node: Node) -> None:
         super().make_directory(node)
@@ -105,7 +114,7 @@ class DrillSentinel(LocalSentinel):
     def configure_without(self, node: Node, removed: Sequence[Node]) -> None:
         """Take Sentinels out of the configuration of a node's agent."""
         settings = yaml.safe_load(node.config.read_text())
-        gone = {str(each) for each in removed}
+        gone = {self._announced(each) for each in removed}
         of_sentinels = settings["store"]["sentinel"]
         of_sentinels["nodes"] = [each for each in of_sentinels["nodes"] if each not in gone]
         node.config.write_text(yaml.safe_dump(settings))
@@ -137,7 +146,29 @@ class DrillSentinel(LocalSentinel):
         if self._shape.users:
             users = {role: {"password": password_of(role)} for role in ROLES}
             settings["node"]["users"] = users
+        if self._proxies:
+            self._put_behind_proxies(settings, node)
         return settings
+
+    def _put_behind_proxies(self, settings: dict[str, Any], node: Node) -> None:
+        others = [each for each in self.nodes if each != node]
+        settings["store"]["sentinel"]["nodes"] = [self._announced(e) for e in self.sentinels]
+        settings["node"] |= {
+            "announce": self._announced(node),
+            "bind": [node.host],
+            "peers": [self._announced(each) for each in self.nodes],
+            "agents": [f"{PROXIES_HOST}:{each.http_port}" for each in others],
+        }
+
+    def _announced(self, node: Node) -> str:
+        host, port = self.announced(node)
+        return f"{host}:{port}"
+
+    def _lay_out(self) -> None:
+        super()._lay_out()
+        if self._proxies:
+            ports = {each.name: [each.port, each.http_port] for each in self._all()}
+            self._proxies.start({name: [p for p in each if p] for name, each in ports.items()})
 
     def client(self, node: Node, *, timeout_s: float = 1.0) -> redis.Redis:
         client = super().client(node, timeout_s=timeout_s)

@@ -140,7 +140,7 @@ class RunningTarget:
     def change_password(self, password: str) -> None:
         _refuse(password)
 
-    def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> None:
+    def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> str:
         _refuse(some, others, one_way)
 
     def slow(
