@@ -16,6 +16,7 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from guarita.cli import cli
+from guarita.drill.faults.base import NEVER
 from guarita.drill.lines import Writer, read
 from guarita.drill.scenarios import SCENARIOS
 from guarita.drill.targets import network
@@ -179,6 +180,15 @@ def test_a_drill_on_real_servers_and_a_control_that_is_found_out(tmp_path: Path,
         assert (Path(each["directory"]) / "report.html").exists()
         assert read(Path(each["directory"]) / "history.jsonl").header.scenario in ("D2", "N4")
     figure(f"drill D2: {figures['requests']} requests, {figures['pause_s']:.1f} s without a write")
+
+
+def test_certificates_change_under_load_until_everybody_shows_the_new_ones(tmp_path: Path) -> None:
+    _, (change,) = played(tmp_path, "D17")
+    figures = change["figures"]
+    assert (figures["lost"], figures["double"]) == (0, 0), change
+    measured = {e.name: e for e in read(Path(change["directory"]) / "history.jsonl").measured}
+    assert measured["renewed_s"].at_most == SCENARIOS["D17"].at_most["renewed_s"]
+    assert measured["renewed_s"].value < NEVER
 
 
 def started(directory: Path, *words: str) -> subprocess.Popen[str]:

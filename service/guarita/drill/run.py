@@ -15,7 +15,7 @@ from guarita.drill.lines import Writer, no_collection, read
 from guarita.drill.playing import Drill, Plan, Say, Stopped, header_of
 from guarita.drill.report import Result
 from guarita.drill.scenarios import Scenario
-from guarita.drill.targets import proxies, slow
+from guarita.drill.targets import certificates, proxies, slow
 from guarita.drill.targets.base import Shape, Target
 from guarita.errors import TopologyError
 
@@ -58,6 +58,7 @@ def lacking(scenario: Scenario, without_network: str | None) -> str | None:
         (_lacking_network(scenario, without_network) if without_network else None)
         or scenario.not_here
         or slow.lacking(scenario.shape)
+        or certificates.lacking(scenario.shape)
     )
 
 

@@ -10,7 +10,7 @@ from guarita.config import Durability
 from guarita.drill.faults.base import Fault
 from guarita.drill.faults.data import DamagedAof, FullDisk, RestartEmpty, RestartWithoutTail
 from guarita.drill.faults.links import Isolate, IsolatedRestart, LoseAnswers, LossyNetwork
-from guarita.drill.faults.passwords import PasswordChange
+from guarita.drill.faults.passwords import CertificateChange, PasswordChange
 from guarita.drill.faults.roles import (
     ForcedFailover,
     FullRestart,
@@ -253,10 +253,12 @@ _ALL = (
     ),
     Scenario(
         "D17",
-        "the certificates are changed",
-        "no request fails",
-        not_here="the nodes of a local installation speak no TLS: on one that does, play a command "
-        "that changes them (--url)",
+        "the certificates of nodes and Sentinels are changed",
+        "no request fails; all show the new ones within a minute",
+        (CertificateChange(),),
+        at_most={"renewed_s": 60.0},
+        shape=Shape(tls=True),
+        fresh=True,
         reported_as="redis#12028; OT#838",
     ),
     Scenario(

@@ -6,7 +6,7 @@ from guarita.drill.faults.base import Fault
 from guarita.drill.faults.commands import Command
 from guarita.drill.faults.data import DamagedAof, FullDisk, RestartEmpty, RestartWithoutTail
 from guarita.drill.faults.links import Isolate, IsolatedRestart, LoseAnswers, LossyNetwork
-from guarita.drill.faults.passwords import PasswordChange
+from guarita.drill.faults.passwords import CertificateChange, PasswordChange
 from guarita.drill.faults.roles import (
     ForcedFailover,
     FullRestart,
@@ -48,6 +48,7 @@ _ALL: tuple[type[Fault], ...] = (
     RollingRestart,
     FullRestart,
     PasswordChange,
+    CertificateChange,
     Command,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,6 +10,31 @@ from guarita.drill.faults.base import Fault, Scene, Undo
 from guarita.drill.targets.base import Power, Target
 
 PRIMARY_NAME = "guarita"
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateChange(Fault):
+    """Nodes and Sentinels get new certificates, and once all show these everybody is hung up on."""
+
+    name: ClassVar[str] = "certificate-change"
+    for_s: float | None = 3.0
+
+    def lacks(self, target: Target) -> str | None:
+        return target.lacks(Power.CERTIFICATES)
+
+    def inject(self, scene: Scene) -> Undo:
+        target = scene.target
+        scene.tell("there are new certificates for all nodes and Sentinels")
+        began_s = time.monotonic()
+        all_show_them = target.change_certificates()
+        scene.time_until("renewed_s", all_show_them, since_s=began_s)
+
+        def hang_up() -> None:
+            scene.tell("everybody is hung up on")
+            for node in target.nodes:
+                target.command(node, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+        return hang_up
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ class Power(StrEnum):
     AGENTS = "run nodes under agents"
     LOSE = "lose and delay packets"
     PASSWORDS = "change passwords while it runs"
+    CERTIFICATES = "change certificates while it runs"
 
 
 class Breakage(StrEnum):
@@ -48,6 +49,7 @@ class Shape:
     sentinels: int = 3
     agents: bool = True
     users: bool = False  # the default user is off, and each role has the least rights
+    tls: bool = False  # nodes and Sentinels speak TLS alone
     small_disk: bool = False
     fsync_s: float = 0.0  # what each fsync of a data node takes longer
     load_key_us: int = 0  # what each key takes longer when a data node loads its data
@@ -157,6 +159,9 @@ class Target(Protocol):
 
     def change_password(self, password: str) -> None:
         """What agents and services read from now on; the servers know it already."""
+
+    def change_certificates(self) -> Callable[[], bool]:
+        """Give nodes and Sentinels new ones; returns what tells whether all of them show these."""
 
     def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> str:
         """Nothing passes any more from some to the others, nor back unless `one_way`; returns in

@@ -142,6 +142,8 @@ class ComposeTarget:
                 return _without_files()
             case Power.LOSE:
                 return without_loss()
+            case Power.CERTIFICATES:
+                return "its nodes speak no TLS"
             case Power.AGENTS:
                 return None if self.sentinels else "nodes run without agents here"
         return None
@@ -275,6 +277,9 @@ class ComposeTarget:
 
     def change_password(self, password: str) -> None:
         self.installation.change_password(password)
+
+    def change_certificates(self) -> Callable[[], bool]:
+        raise TopologyError(str(self.lacks(Power.CERTIFICATES)))
 
     def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> str:
         self._links.cut(some, others, one_way=one_way)

@@ -135,7 +135,7 @@ class KubernetesTarget:
                 return "links are not cut in a cluster"
             case Power.FILES:
                 return "the files of its pods are out of reach"
-            case Power.LOSE | Power.PASSWORDS:
+            case Power.LOSE | Power.PASSWORDS | Power.CERTIFICATES:
                 return "that is not done in a cluster"
         return None
 
@@ -278,6 +278,9 @@ class KubernetesTarget:
 
     def change_password(self, password: str) -> None:  # noqa: ARG002
         raise TopologyError("passwords are changed by helm upgrade")
+
+    def change_certificates(self) -> Callable[[], bool]:
+        raise TopologyError(str(self.lacks(Power.CERTIFICATES)))
 
     def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> str:  # noqa: ARG002
         raise TopologyError(str(self.lacks(Power.CUT)))

@@ -88,6 +88,8 @@ class LocalTarget:
                 return self._without_network
             case Power.AGENTS:
                 return None if self.shape.agents else "nodes run without agents here"
+            case Power.CERTIFICATES if not self.shape.tls:
+                return "its nodes speak no TLS"
         return None
 
     @property
@@ -246,6 +248,14 @@ class LocalTarget:
             raise TopologyError("its services have their password in their configuration")
         self.installation.change_password(password)
 
+    def change_certificates(self) -> Callable[[], bool]:
+        certificates = getattr(self.installation, "certificates", None)
+        if certificates is None:
+            raise TopologyError(str(self.lacks(Power.CERTIFICATES)))
+        certificates.renew()
+        nodes = (*self.installation.nodes, *self.installation.sentinels)
+        return lambda: all(certificates.is_shown(each.name, each.address) for each in nodes)
+
     def mend(self) -> None:
         for each in (self._network, self._proxies):
             if each:
@@ -264,14 +274,20 @@ class LocalTarget:
                 "cluster": {"nodes": nodes},
                 "data": {"password": installation.password},
             }
+        certificates = installation.certificates
+        tls = {"tls": certificates.caller_settings} if certificates else {}
         return {
             **common,
             "data_nodes": nodes,
-            "data": _service_user(self.shape) or {"password_file": str(installation.password_file)},
+            "data": {
+                **(_service_user(self.shape) or {"password_file": str(installation.password_file)}),
+                **tls,
+            },
             "sentinel": {
                 "primary_name": PRIMARY_NAME,
                 "nodes": [self._written(each) for each in installation.sentinels],
                 "password": installation.sentinel_password,
+                **tls,
             },
         }
 

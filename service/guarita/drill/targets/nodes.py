@@ -15,6 +15,7 @@ import yaml
 
 from guarita.drill.history import Role, Sample
 from guarita.drill.targets.base import Shape
+from guarita.drill.targets.certificates import Certificates
 from guarita.drill.targets.kits import KITS
 from guarita.drill.targets.network import Network
 from guarita.drill.targets.proxies import HOST as PROXIES_HOST
@@ -71,6 +72,7 @@ class DrillSentinel(LocalSentinel):
         self._shape = shape
         self._network = network
         self._proxies = proxies
+        self.certificates = Certificates(directory / "tls") if shape.tls else None
         self.password_file = directory / "password"
         self.change_password(PASSWORD)
         if network:
@@ -146,6 +148,10 @@ class DrillSentinel(LocalSentinel):
         if self._shape.users:
             users = {role: {"password": password_of(role)} for role in ROLES}
             settings["node"]["users"] = users
+        if self.certificates:
+            settings["node"]["tls"] = self.certificates.settings_of(node.name)
+            for part in ("data", "sentinel"):
+                settings["store"][part]["tls"] = self.certificates.caller_settings
         if self._proxies:
             self._put_behind_proxies(settings, node)
         return settings
@@ -166,8 +172,12 @@ class DrillSentinel(LocalSentinel):
 
     def _lay_out(self) -> None:
         super()._lay_out()
+        nodes = self._all()
+        if self.certificates:
+            hosts = {each.name: {each.host, self.announced(each)[0]} for each in nodes}
+            self.certificates.make({name: sorted(each) for name, each in hosts.items()})
         if self._proxies:
-            ports = {each.name: [each.port, each.http_port] for each in self._all()}
+            ports = {each.name: [each.port, each.http_port] for each in nodes}
             self._proxies.start({name: [p for p in each if p] for name, each in ports.items()})
 
     def client(self, node: Node, *, timeout_s: float = 1.0) -> redis.Redis:
@@ -176,6 +186,11 @@ class DrillSentinel(LocalSentinel):
             client.connection_pool.connection_kwargs |= {
                 "username": "guarita-agent",
                 "password": password_of("agent"),
+            }
+        if self.certificates:
+            client.connection_pool.connection_class = redis.SSLConnection
+            client.connection_pool.connection_kwargs |= {
+                "ssl_ca_certs": str(self.certificates.authority)
             }
         return client
 

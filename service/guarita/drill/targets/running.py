@@ -140,6 +140,9 @@ class RunningTarget:
     def change_password(self, password: str) -> None:
         _refuse(password)
 
+    def change_certificates(self) -> Callable[[], bool]:
+        _refuse()
+
     def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> str:
         _refuse(some, others, one_way)
 
