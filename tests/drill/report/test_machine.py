@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 import pytest
 
-from guarita.drill.check import check
+from guarita.drill.check import AnomalyKind, check
 from guarita.drill.history import Header, History
 from guarita.drill.lines import read
-from guarita.drill.report import Result, as_json, as_junit, as_markdown, write
+from guarita.drill.report import Result, as_json, as_junit, as_markdown, write, write_summary
 
 HISTORIES = Path(__file__).parents[1] / "histories"
 
@@ -95,3 +96,28 @@ def test_all_reports_of_a_drill_are_written(tmp_path: Path) -> None:
     write(tmp_path, history, check(history))
     names = {each.name for each in tmp_path.iterdir()}
     assert names == {"report.html", "report.json", "report.xml", "report.md"}
+
+
+def test_a_summary_keeps_what_each_control_found(tmp_path: Path) -> None:
+    found_out = result_of(kept(TWICE), scenario="N4", control="rivals are admitted together")
+    void = result_of(kept(VALID), scenario="N1", control="nobody waits")
+    results = {tmp_path / "D2-1": result_of(kept(VALID)), tmp_path / "N4-1": found_out}
+    write_summary(tmp_path, results | {tmp_path / "N1-1": void})
+    (anomaly,) = [e for e in found_out.judgement.anomalies if e.kind is AnomalyKind.DOUBLE]
+    markdown = (tmp_path / "summary.md").read_text()
+    assert "**N4** found, as it must: " in markdown
+    assert f"admitted twice: {anomaly.words}" in markdown
+    html = (tmp_path / "summary.html").read_text()
+    assert "What the control N4 found: rivals are admitted together" in html
+    assert escape(anomaly.words) in html
+    assert all(f'<td class="number">{each.id}</td>' in html for each in anomaly.operations)
+    assert "The control N1 found nothing" in html
+    assert 'href="D2-1/report.html"' in html
+    assert "1 not good" in html
+    told = {
+        each["drill"]["scenario"]: each
+        for each in json.loads((tmp_path / "summary.json").read_text())
+    }
+    assert [each["kind"] for each in told["N4"]["anomalies"]] == ["admitted twice"]
+    assert (told["N4"]["good"], told["N1"]["void"], told["D2"]["anomalies"]) == (True, True, [])
+    assert (tmp_path / "summary.xml").exists()

@@ -76,7 +76,7 @@ class Series:
             room_s=self.room,
         )
         self.out.mkdir(parents=True, exist_ok=True)
-        results: list[Result] = []
+        results: dict[Path, Result] = {}
         runner = Runner(plan, self.make_target, progress.say)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: runner.stop())
@@ -84,14 +84,14 @@ class Series:
             click.echo(_ROW.format(*_HEAD))
         for played in runner.play([(each, n) for each in wanted for n in range(self.repeat)]):
             progress.has_ended()
-            results.append(Result(played.history.header, played.judgement))
+            results[played.directory] = Result(played.history.header, played.judgement)
             reports.write(played.directory, played.history, played.judgement)
-            self._write_summary(results)
+            reports.write_summary(self.out, results)
             click.echo(_line_of_json(played) if self.as_json else _row(played))
         progress.close()
         if not self.as_json:
             click.echo(f"Reports: {self.out}")
-        statuses = [status_of(each) for each in results]
+        statuses = [status_of(each) for each in results.values()]
         if runner.is_stopped:
             click.echo("It was told to end before its time.", err=True)
             statuses.append(Status.UNTOLD)
@@ -118,10 +118,6 @@ class Series:
         if self.target in ELSEWHERE:
             return lacking_on(self.target, scenario)
         return lacking(scenario, self.without_network)
-
-    def _write_summary(self, results: Sequence[Result]) -> None:
-        (self.out / "summary.md").write_text(reports.as_markdown(results), "utf-8")
-        (self.out / "summary.xml").write_text(reports.as_junit(results), "utf-8")
 
 
 _HEAD = ("scenario", "no", "verdict", "pause", "lost", "double", "failed", "requests", "")

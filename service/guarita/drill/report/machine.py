@@ -11,9 +11,10 @@ from xml.etree import ElementTree as Xml
 from guarita.drill.check import Anomaly, Judgement, Verdict
 from guarita.drill.check.turns import Played
 from guarita.drill.history import Header
-from guarita.drill.report.words import four_figures, headline, seconds
+from guarita.drill.report.words import four_figures, headline, kinds_of, seconds
 
 SHOWN = 20  # anomalies; the history has them all
+SHOWN_OF_CONTROL = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +34,29 @@ class Result:
 
 def as_json(result: Result) -> str:
     """All figures, reasons and the first anomalies, for programs."""
+    return json.dumps(_values(result), indent=2)
+
+
+def summary_as_json(results: Sequence[Result]) -> str:
+    """The same of several drills, in a list."""
+    return json.dumps([_values(each) for each in results], indent=2)
+
+
+def _values(result: Result) -> dict[str, Any]:
     header, judgement = result.header, result.judgement
-    return json.dumps(
-        {
-            "verdict": judgement.verdict,
-            "good": result.is_good,
-            "void": judgement.void,
-            "headline": headline(header, judgement),
-            "figures": asdict(judgement.figures) | {"two_writable_s": judgement.two_writable_s},
-            "missed": judgement.missed,
-            "unmet": judgement.unmet,
-            "turns": [_turn(each) for each in judgement.turns],
-            "anomalies": [_anomaly(each) for each in judgement.anomalies[:SHOWN]],
-            "anomalies_in_all": len(judgement.anomalies),
-            "drill": asdict(header),
-        },
-        indent=2,
-    )
+    return {
+        "verdict": judgement.verdict,
+        "good": result.is_good,
+        "void": judgement.void,
+        "headline": headline(header, judgement),
+        "figures": asdict(judgement.figures) | {"two_writable_s": judgement.two_writable_s},
+        "missed": judgement.missed,
+        "unmet": judgement.unmet,
+        "turns": [_turn(each) for each in judgement.turns],
+        "anomalies": [_anomaly(each) for each in judgement.anomalies[:SHOWN]],
+        "anomalies_in_all": len(judgement.anomalies),
+        "drill": asdict(header),
+    }
 
 
 def as_junit(results: Sequence[Result]) -> str:
@@ -81,7 +88,8 @@ def as_junit(results: Sequence[Result]) -> str:
 
 
 def as_markdown(results: Sequence[Result]) -> str:
-    """A table of the four figures, and below it why something is not good."""
+    """A table of the four figures, and below it why something is not good, and what each negative
+    control found."""
     lines = [
         "| drill | durability | verdict | s without a write | lost | double | failed |",
         "|---|---|---|---:|---:|---:|---:|",
@@ -99,6 +107,11 @@ def as_markdown(results: Sequence[Result]) -> str:
             header, judgement = result.header, result.judgement
             lines += ["", f"**{header.scenario}**: {headline(header, judgement)}", ""]
             lines += [f"- {each}" for each in _reasons(judgement)]
+    for result in results:
+        if result.is_good and result.header.control:
+            kinds = kinds_of(result.judgement)
+            lines += ["", f"**{result.header.scenario}** found, as it must: {kinds}", ""]
+            lines += [f"- {each}" for each in _told(result.judgement, SHOWN_OF_CONTROL)]
     return "\n".join(lines) + "\n"
 
 
@@ -120,14 +133,19 @@ def as_comparison(results: Sequence[tuple[str, Result]]) -> str:
 
 
 def _reasons(judgement: Judgement) -> list[str]:
-    found = [*judgement.missed, *judgement.unmet]
-    for each in judgement.anomalies[:SHOWN]:
+    return [*judgement.missed, *judgement.unmet, *_told(judgement, SHOWN)]
+
+
+def _told(judgement: Judgement, shown: int) -> list[str]:
+    """The first anomalies, in words."""
+    found = []
+    for each in judgement.anomalies[:shown]:
         ticket = f"ticket {each.ticket}: " if each.ticket else ""
         ids = ", ".join(str(operation.id) for operation in each.operations)
         where = f" (operations {ids})" if ids else ""
         found.append(f"{seconds(each.at_us)}: {ticket}{each.kind}: {each.words}{where}")
-    if len(judgement.anomalies) > SHOWN:
-        found.append(f"and {len(judgement.anomalies) - SHOWN} anomalies more")
+    if len(judgement.anomalies) > shown:
+        found.append(f"and {len(judgement.anomalies) - shown} anomalies more")
     return found
 
 

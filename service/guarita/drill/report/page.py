@@ -20,8 +20,6 @@ SHOWN = 20  # anomalies of one kind; the history has them all
 def page(history: History, judgement: Judgement) -> str:
     """The whole report."""
     header = history.header
-    title = f"{header.scenario}: {header.title}"
-    style = files("guarita.drill.report").joinpath("report.css").read_text("utf-8")
     body = "".join(
         (
             _top(history, judgement),
@@ -29,16 +27,22 @@ def page(history: History, judgement: Judgement) -> str:
             _reasons("What keeps it from telling", judgement.unmet),
             f"<h2>Timeline</h2>{timeline(history, judgement)}",
             turns.table(judgement.turns) or _events(history.events),
-            _anomalies(judgement),
+            anomalies(judgement),
             _latencies(history, judgement),
             _measured(history),
             _facts(history, judgement),
         )
     )
+    return document(f"{header.scenario}: {header.title}: {judgement.verdict}", body)
+
+
+def document(title: str, body: str) -> str:
+    """A page of its own around this."""
+    style = files("guarita.drill.report").joinpath("report.css").read_text("utf-8")
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}: {judgement.verdict}</title><style>{style}</style></head>"
+        f"<title>{escape(title)}</title><style>{style}</style></head>"
         f"<body><main>{body}</main></body></html>\n"
     )
 
@@ -90,18 +94,19 @@ def _events(events: Iterable[Event]) -> str:
     return _table(("", "when", "what", "node", ""), rows, numbers=(1,), kind="events")
 
 
-def _anomalies(judgement: Judgement) -> str:
+def anomalies(judgement: Judgement, title: str = "Anomalies", shown: int = SHOWN) -> str:
+    """The first of each kind, each with the operations that contradict each other."""
     if not judgement.anomalies:
         return ""
     order = list(AnomalyKind)
     by_kind = sorted(judgement.anomalies, key=lambda anomaly: order.index(anomaly.kind))
-    parts = ["<h2>Anomalies</h2>"]
+    parts = [f"<h2>{escape(title)}</h2>"]
     for kind, group in groupby(by_kind, key=lambda anomaly: anomaly.kind):
         found = list(group)
         parts.append(f"<h3>{escape(kind.capitalize())}: {len(found):,}</h3>")
-        parts.extend(map(_anomaly, found[:SHOWN]))
-        if len(found) > SHOWN:
-            parts.append(f'<p class="quiet">and {len(found) - SHOWN:,} more of this kind</p>')
+        parts.extend(map(_anomaly, found[:shown]))
+        if len(found) > shown:
+            parts.append(f'<p class="quiet">and {len(found) - shown:,} more of this kind</p>')
     return "".join(parts)
 
 

@@ -32,8 +32,13 @@ def headline(header: Header, judgement: Judgement) -> str:
             return "It cannot be told: " + "; ".join(judgement.unmet) + "."
     if not judgement.anomalies:
         return "Every answer fits the promise, but a bound was missed."
+    return f"Broken: {kinds_of(judgement)}."
+
+
+def kinds_of(judgement: Judgement) -> str:
+    """How many anomalies of each kind."""
     kinds = Counter(each.kind for each in judgement.anomalies)
-    return "Broken: " + ", ".join(f"{count} x {kind}" for kind, count in kinds.items()) + "."
+    return ", ".join(f"{count} x {kind}" for kind, count in kinds.items())
 
 
 def four_figures(header: Header, judgement: Judgement) -> tuple[Figure, Figure, Figure, Figure]:
