@@ -11,6 +11,7 @@ from typing import Protocol
 
 from guarita.config import Durability
 from guarita.drill.clock import Clock, rest
+from guarita.drill.expected import Expected
 from guarita.drill.faults.base import Scene
 from guarita.drill.history import Event, EventKind, Header, Measured, Phase, Turn
 from guarita.drill.lines import Writer
@@ -157,6 +158,7 @@ class Drill:
 
     def _break_and_heal(self, scenario: Scenario, scene: Scene, place: str) -> bool:
         """Whether all was well in the end."""
+        expected = Expected(scene)
         for fault in scenario.faults:
             self._say(f"fault{place}: {fault.name}", self._over)
             try:
@@ -184,7 +186,7 @@ class Drill:
         )
         self._health()
         scene.measure("well_s", time.monotonic() - began_s)
-        for look in scene.afterwards:
+        for look in (*scene.afterwards, expected.measure):
             look()
         return is_well
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from guarita.config import Durability
 from guarita.drill.faults.base import Fault
 from guarita.drill.faults.data import DamagedAof, FullDisk, RestartEmpty, RestartWithoutTail
-from guarita.drill.faults.links import Isolate, IsolatedRestart, LoseAnswers, LossyNetwork
+from guarita.drill.faults.links import CUT_S, Isolate, IsolatedRestart, LoseAnswers, LossyNetwork
 from guarita.drill.faults.passwords import CertificateChange, PasswordChange
 from guarita.drill.faults.roles import (
     ForcedFailover,
@@ -28,6 +28,7 @@ from guarita.drill.faults.stops import (
     RollingRestart,
     Terminate,
 )
+from guarita.drill.sampler import EVERY_S
 from guarita.drill.targets.base import Breakage, Shape
 
 DOWN_AFTER_S = 1.0
@@ -62,6 +63,7 @@ class Scenario:
 
 
 _NOTHING_LOST = "nothing lost"
+_SWITCHED = {"not_switched": 0}
 _CLUSTER = Shape(topology="cluster", sentinels=0, agents=False)
 _FAST = Shape(durability=Durability.FAST)
 
@@ -69,11 +71,12 @@ _ALL = (
     Scenario(
         "D1",
         "SIGTERM to the primary",
-        "no request fails; writes pause for a second at most",
+        "no request fails; writes pause for a second at most; there is another primary before it "
+        "ends, and never two",
         (Terminate(),),
         pause_s=1.0,
         durabilities=_BALANCED,  # strict stands still while a node is stopped
-        at_most={"stopped_s": 40.0},
+        at_most={"stopped_s": 40.0, "not_handed_over": 0, "two_writable_s": EVERY_S},
         reported_as="bitnami/charts#5418, #12598, #36305; CloudPirates#1411",
     ),
     Scenario(
@@ -113,45 +116,53 @@ _ALL = (
         "the old primary acknowledges nothing afterwards, and follows within a second",
         (Pause(),),
         pause_s=6.0,
-        at_most={"rejoined_s": 1.0},
+        at_most={"rejoined_s": 1.0, "not_switched": 0},
         durabilities=_BALANCED,
         reported_as="kubeblocks#5107; spotahome#299",
     ),
     Scenario(
         "D5a",
         "the primary reaches nobody but the services",
-        "nothing lost, nothing double on either side",
+        "nothing lost, nothing double on either side; writes go on within 6 seconds of the heal",
         (Isolate(),),
+        pause_s=CUT_S + 6.0,
         failed=None,
+        at_most=_SWITCHED,
         reported_as="kubeblocks#5107",
     ),
     Scenario(
         "D5b",
         "the primary and the Sentinels do not reach each other",
-        "nothing lost, nothing double on either side",
+        "nothing lost, nothing double on either side; writes go on within 6 seconds of the heal",
         (Isolate(others=("sentinels",)),),
+        pause_s=CUT_S + 6.0,
         failed=None,
+        at_most=_SWITCHED,
         reported_as="kubeblocks#5107",
     ),
     Scenario(
         "D5c",
         "the primary, a replica and a service are cut off from all others",
-        "nothing lost, nothing double on either side",
+        "nothing lost, nothing double on either side; writes go on within 6 seconds of the heal",
         (
             Isolate(
                 some=("primary", "replica 1", "service-1"),
                 others=("replica 2", "service-2", "sentinels"),
             ),
         ),
+        pause_s=CUT_S + 6.0,
         failed=None,
+        at_most=_SWITCHED,
         reported_as="kubeblocks#5107",
     ),
     Scenario(
         "D5d",
         "the primary and a replica do not reach two of the Sentinels, and then do",
-        "nothing lost, nothing double on either side",
+        "nothing lost, nothing double on either side; writes go on within 6 seconds of the heal",
         (Isolate(some=("primary", "replica 2"), others=("sentinel 1", "sentinel 2")),),
+        pause_s=CUT_S + 6.0,
         failed=None,
+        at_most=_SWITCHED,
     ),
     Scenario(
         "D6",
@@ -267,6 +278,7 @@ _ALL = (
         "the failover works",
         (Kill(for_s=None),),
         pause_s=6.0,
+        at_most=_SWITCHED,
         durabilities=_BALANCED,
         shape=Shape(users=True),
         reported_as="redis#11063; CloudPirates#1665",
@@ -298,6 +310,7 @@ _ALL = (
         "kill -9 a primary that takes long to load its data",
         "another one takes over; who loads is alive, and not primary",
         (Kill(for_s=0.0),),
+        at_most={"not_switched": 0, "never_loading": 0},
         durabilities=_BALANCED,
         shape=Shape(load_key_us=3000),
         reported_as="DandyDeveloper/charts#399",
@@ -308,6 +321,7 @@ _ALL = (
         "writes wait or fail with 503, and all is well afterwards",
         (KillSeveral(),),
         failed=None,
+        at_most={"unclear": 0},
         reported_as="DandyDeveloper/charts#52",
     ),
     Scenario(
@@ -316,14 +330,16 @@ _ALL = (
         "writes wait or fail with 503, and all is well afterwards",
         (KillSeveral(who=("sentinel 1", "sentinel 2", "primary")),),
         failed=None,
+        at_most={"unclear": 0},
         reported_as="bitnami/charts#10081",
     ),
     Scenario(
         "D22a",
-        "Cluster: kill -9 a primary, started at once with its data",
-        "nothing lost",
-        (Kill(),),
-        failed=None,
+        "Cluster: kill -9 a primary, started with its data 6 seconds later",
+        "no request fails; its replica takes over within 6 seconds",
+        (Kill(for_s=6.0),),
+        pause_s=6.0,
+        at_most=_SWITCHED,
         durabilities=_BALANCED,
         shape=_CLUSTER,
         reported_as="OT#1722; redis#15136",
@@ -331,9 +347,10 @@ _ALL = (
     Scenario(
         "D22b",
         "Cluster: all nodes are killed and started",
-        "nothing lost",
+        "nothing lost; all is well within 60 seconds",
         (KillSeveral(who=("nodes",), for_s=2.0),),
         failed=None,
+        at_most={"well_s": 60.0},
         durabilities=_BALANCED,
         shape=_CLUSTER,
         reported_as="OT#1722; redis#15136",
@@ -366,6 +383,7 @@ _ALL = (
         (PauseSeveral(), Kill(for_s=None)),
         pause_s=55.0,
         failed=None,
+        at_most={"no_tilt": 0, "not_switched": 0},
         durabilities=_BALANCED,
     ),
     Scenario(
@@ -374,6 +392,7 @@ _ALL = (
         "nothing double",
         (LossyNetwork(),),
         failed=None,
+        at_most={"no_packet_lost": 0},
     ),
     Scenario(
         "D26",
@@ -381,6 +400,7 @@ _ALL = (
         "one admission, and the same result for who asks again",
         (LoseAnswers(),),
         failed=None,
+        at_most={"no_answer_lost": 0, "no_hang_up": 0},
         reported_as="redis-py#3554",
     ),
     Scenario(

@@ -58,6 +58,15 @@ def test_all_reach_all_until_a_cut_and_again_after_it() -> None:
     assert all(mended.values())
 
 
+def test_packets_that_were_lost_are_counted_until_all_pass_again() -> None:
+    before, lost, mended = play(
+        'before = net.lost_packets; net.lose(["a"], ["b"], 99); reaches("a", "b")\n'
+        "lost = net.lost_packets; net.mend(); print(json.dumps([before, lost, net.lost_packets]))"
+    )
+    assert (before, mended) == (0, 0)
+    assert lost > 0
+
+
 def test_a_network_can_follow_another_in_one_process() -> None:
     assert play(
         "for each in listeners: each.kill()\n"

@@ -99,6 +99,7 @@ def test_an_answer_that_the_drill_loses_is_asked_for_again() -> None:
     told, asker, asked = ask([ADMITTED, ADMITTED], tries=2, lost=1.0)
     assert (told.outcome, told.answer, asked) == (Outcome.UNKNOWN, Answer.NO_ANSWER, 2)
     assert asker.failed_tries == 0  # the service did answer
+    assert asker.lost_answers > 0
 
 
 def test_without_a_server_nothing_was_sent() -> None:

@@ -66,7 +66,14 @@ class LossyNetwork(Fault):
         )
         if reason:
             scene.note(f"no packet comes late, this machine cannot do that: {reason}")
-        return scene.target.mend
+
+        def heal() -> None:
+            lost = scene.target.lost_packets()
+            scene.note(f"{lost} packets were lost")
+            scene.measure("no_packet_lost", 0 if lost else 1)
+            scene.target.mend()
+
+        return heal
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +87,25 @@ class LoseAnswers(Fault):
     def inject(self, scene: Scene) -> Undo:
         scene.tell(f"{self.share:.0%} of the answers to redeems do not reach their page")
         scene.load.lose_answers(self.share)
-        over = threading.Event()
-        dropping = threading.Thread(target=_hang_up, args=(scene, over), daemon=True)
+        over, hung_up = threading.Event(), threading.Event()
+        dropping = threading.Thread(target=_hang_up, args=(scene, over, hung_up), daemon=True)
         dropping.start()
 
         def heal() -> None:
             over.set()
             dropping.join()
             scene.load.lose_answers(0.0)
+            scene.measure("no_hang_up", 0 if hung_up.is_set() else 1)
 
         return heal
 
 
-def _hang_up(scene: Scene, over: threading.Event) -> None:
+def _hang_up(scene: Scene, over: threading.Event, hung_up: threading.Event) -> None:
     while not over.wait(DROP_EVERY_S):
         try:
-            scene.target.command(
-                scene.target.primary(), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"
-            )
+            primary = scene.target.primary()
+            if scene.target.command(primary, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"):
+                hung_up.set()
         except TopologyError as exc:
             scene.note(str(exc))
 

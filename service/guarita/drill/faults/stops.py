@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from guarita.drill.faults.base import NEVER, Fault, Scene, Undo, nothing_to_heal
+from guarita.drill.history import Role
 from guarita.errors import TopologyError
+from guarita.processes import wait_until
+
+TILT_WITHIN_S = 5.0  # of a Sentinel that goes on: it looks ten times a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,8 @@ class Terminate(Fault):
             scene.note(str(exc), node)
             stopped_s = NEVER
         scene.measure("stopped_s", stopped_s)
+        if "not_handed_over" in scene.bounds:
+            scene.measure("not_handed_over", 0 if _other_primary(scene, node) else 1)
         return lambda: scene.target.start_node(node)
 
 
@@ -131,8 +138,12 @@ class PauseSeveral(Fault):
             scene.target.pause(node)
 
         def resume() -> None:
+            known = {node: len(scene.target.log(node)) for node in nodes}
             for node in nodes:
                 scene.target.resume(node)
+            if "no_tilt" in scene.bounds:
+                told = wait_until(lambda: _all_tilt(scene, known), timeout_s=TILT_WITHIN_S)
+                scene.measure("no_tilt", 0 if told else 1)
 
         return resume
 
@@ -159,6 +170,17 @@ class RollingRestart(Fault):
             restarted_s = NEVER
         scene.measure("restarted_s", restarted_s)
         return nothing_to_heal
+
+
+def _other_primary(scene: Scene, node: str) -> bool:
+    """Whether another node says that it is primary."""
+    others = [each for each in scene.target.nodes if each != node]
+    return any(scene.target.watcher(each)(0).role is Role.PRIMARY for each in others)
+
+
+def _all_tilt(scene: Scene, known: Mapping[str, int]) -> bool:
+    """Whether each of these Sentinels has said so since its log was as long as that."""
+    return all("+tilt" in scene.target.log(node)[length:] for node, length in known.items())
 
 
 def follows_named(scene: Scene, node: str) -> bool:

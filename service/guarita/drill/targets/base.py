@@ -172,5 +172,8 @@ class Target(Protocol):
     ) -> str | None:
         """Why packets are lost but not late, where the machine cannot delay them."""
 
+    def lost_packets(self) -> int:
+        """How many were lost since `slow`, until `mend`."""
+
     def mend(self) -> None:
         """Take away every cut and slowness."""

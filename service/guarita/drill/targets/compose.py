@@ -291,6 +291,9 @@ class ComposeTarget:
         self._links.lose(some, others, percent=loss_percent, delay_ms=delay_ms)
         return None
 
+    def lost_packets(self) -> int:
+        return self._links.lost_packets
+
     def mend(self) -> None:
         self._links.mend()
 

@@ -295,6 +295,10 @@ class KubernetesTarget:
     ) -> str | None:
         raise TopologyError(str(self.lacks(Power.CUT)))
 
+    def lost_packets(self) -> int:
+        """None are lost here."""
+        return 0
+
     def mend(self) -> None:
         """Nothing is cut."""
 

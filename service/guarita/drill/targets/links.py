@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from guarita.drill.targets.network import lost_in
 from guarita.errors import TopologyError
 from guarita.testing import Installation, engine
 
@@ -34,7 +35,7 @@ _LOSE = """
 table inet drill {{
     chain losses {{
         type filter hook input priority 0
-        ip saddr {{ {addresses} }} numgen random mod 100 < {percent} drop
+        ip saddr {{ {addresses} }} numgen random mod 100 < {percent} counter drop
     }}
 }}
 """
@@ -82,6 +83,15 @@ class Links:
                 delay = ("netem", "delay", f"{delay_ms}ms")
                 self._in_network(name, "tc", "qdisc", "add", "dev", "eth0", "root", *delay)
 
+    @property
+    def lost_packets(self) -> int:
+        """Since the last mend; of a container that has ended, none."""
+        lost = 0
+        for name in self._lossy:
+            with suppress(TopologyError):
+                lost += lost_in(self._in_network(name, "nft", "list", "table", "inet", "drill"))
+        return lost
+
     def cut_again(self, name: str) -> None:
         """Of a container that was started: its network is a new one."""
         self._cut_now({name: self._cuts.get(name, set())})
@@ -105,8 +115,8 @@ class Links:
         image = self._at.layout.image
         engine.run_in_network(self._at.container(name), image, _ARP, how, *addresses)
 
-    def _in_network(self, name: str, *words: str, text: str = "") -> None:
-        """Raises `TopologyError` where it fails."""
+    def _in_network(self, name: str, *words: str, text: str = "") -> str:
+        """What it prints. Raises `TopologyError` where it fails."""
         pid = engine.docker("inspect", "--format", "{{.State.Pid}}", self._at.container(name))
         ended = subprocess.run(  # noqa: S603
             ["nsenter", f"--net=/proc/{pid}/ns/net", "--", *words],  # noqa: S607
@@ -117,6 +127,7 @@ class Links:
         )
         if ended.returncode != 0:
             raise TopologyError(f"{' '.join(words)} for {name}: {ended.stderr.strip()}")
+        return ended.stdout
 
 
 def _pairs(

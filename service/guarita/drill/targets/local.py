@@ -230,6 +230,9 @@ class LocalTarget:
         self._network.lose(some, others, loss_percent)
         return self._network.delay(some, delay_ms) if delay_ms else None
 
+    def lost_packets(self) -> int:
+        return self._network.lost_packets if self._network else 0
+
     def drop_sentinels(self, count: int) -> None:
         if isinstance(self.installation, DrillCluster):
             raise TopologyError("a Cluster has no Sentinels")

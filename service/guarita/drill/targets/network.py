@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -96,9 +97,14 @@ class Network:
         """So many of a hundred packets between the two groups do not arrive."""
         one, two = (self._set_of(group) for group in (some, others))
         self._add(
-            f"ip saddr {source} ip daddr {to} numgen random mod 100 < {percent} drop"
+            f"ip saddr {source} ip daddr {to} numgen random mod 100 < {percent} counter drop"
             for source, to in ((one, two), (two, one))
         )
+
+    @property
+    def lost_packets(self) -> int:
+        """Since the last mend."""
+        return lost_in(_run("nft", "list", "table", "inet", "drill"))
 
     def delay(self, names: Iterable[str], delay_ms: int) -> str | None:
         """What these send and get comes so much later; why not, where the kernel has no netem."""
@@ -161,10 +167,16 @@ def _link(name: str) -> str:
     return f"to-{name}"[:15]
 
 
-def _run(*argv: str, text: str = "") -> None:
-    """Raises `TopologyError` where it fails."""
+def lost_in(table: str) -> int:
+    """How many packets the counters in what nft(8) lists have seen."""
+    return sum(map(int, re.findall(r"counter packets (\d+)", table)))
+
+
+def _run(*argv: str, text: str = "") -> str:
+    """What it prints. Raises `TopologyError` where it fails."""
     ended = subprocess.run(  # noqa: S603
         argv, input=text, text=True, capture_output=True, check=False, timeout=60
     )
     if ended.returncode != 0:
         raise TopologyError(f"{' '.join(argv)}: {ended.stderr.strip()}")
+    return ended.stdout

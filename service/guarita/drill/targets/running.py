@@ -151,6 +151,10 @@ class RunningTarget:
     ) -> str | None:
         _refuse(some, others, loss_percent, delay_ms)
 
+    def lost_packets(self) -> int:
+        """None are lost here."""
+        return 0
+
     def mend(self) -> None:
         """Nothing was cut."""
 

@@ -42,6 +42,8 @@ class Asker:
         """How many of the answers to redeems are lost on their way, of 1."""
         self.failed_tries = 0
         """Requests that got no answer, or 503: also those whose repeat was answered."""
+        self.lost_answers = 0
+        """Those that were there, and that a fault had lost on their way."""
         self._client = client
         self._rng = rng
 
@@ -73,6 +75,7 @@ class Asker:
             self.failed_tries += 1
             return Told(Outcome.UNKNOWN, Answer.NO_ANSWER)
         if is_lost:
+            self.lost_answers += 1
             return Told(Outcome.UNKNOWN, Answer.NO_ANSWER)
         told = told_by(kind, reply)
         self.failed_tries += told.outcome is not Outcome.OK

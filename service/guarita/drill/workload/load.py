@@ -37,6 +37,7 @@ STATUS_EVERY_S = 1.0
 DRAIN_S = 60.0
 # Shares of the requests; the status is read besides.
 _CREATE, _REDEEM, _REVOKE = 0.28, 0.5, 0.01
+_CLEAR = (Answer.UNAVAILABLE, Answer.IN_DOUBT)
 _T = TypeVar("_T")
 
 
@@ -74,6 +75,8 @@ class Load:
         self._tickets = Tickets(self._rng)
         self._ids = itertools.count()
         self._numbers = itertools.count()
+        self.unclear_failures = 0
+        """Requests that failed in the end, and were not told so by a 503 of the service."""
         self._successes: deque[float] = deque(maxlen=5000)
         self._pending: set[asyncio.Task[None]] = set()
         self._errors: list[BaseException] = []
@@ -133,6 +136,11 @@ class Load:
     def failed_tries(self) -> int:
         """Requests that got no answer, or 503, whatever became of their repeats."""
         return sum(each.failed_tries for each in self._askers)
+
+    @property
+    def lost_answers(self) -> int:
+        """Answers to redeems that were lost because a fault wanted that."""
+        return sum(each.lost_answers for each in self._askers)
 
     @property
     def acknowledged(self) -> int:
@@ -259,6 +267,7 @@ class Load:
         try:
             told = await asker.ask(kind, request, tries=tries)
             ended_us = self._clock.now_us
+            self.unclear_failures += told.outcome is not Outcome.OK and told.answer not in _CLEAR
         finally:
             counters = told.reply.json if told.answer is Answer.COUNTED and told.reply else {}
             token = _token(told) if kind is Kind.REDEEM else ""
