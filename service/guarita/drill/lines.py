@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -31,7 +31,14 @@ from guarita.errors import HistoryError
 _HEADER = TypeAdapter(Header)
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
 _RECORDS = TypeAdapter(list[Record])
+_OPERATIONS = TypeAdapter(list[Operation])
+# As `Writer` writes nearly all lines; who writes them otherwise is read as well, only later.
+_OPERATION_ENDS = (b'"type":"operation"}\n', b'"type":"operation"}')
 BLOCK = 1000  # lines that are read in one go
+
+Numbered = tuple[int, bytes]
+Wrong = list[tuple[int, str]]
+"""By line, what is wrong with it."""
 
 
 class Writer:
@@ -90,12 +97,12 @@ def read(path: Path) -> History:
 def parse(lines: Iterable[bytes]) -> History:
     """The history in these lines. Raises `HistoryError`, which names every line that is wrong."""
     numbered = enumerate(lines, 1)
-    wrong: list[str] = []
+    wrong: Wrong = []
     header = _header(next(numbered, (1, b""))[1], wrong)
     with no_collection():
         kept = _records(numbered, wrong)
     if header is None or wrong:
-        raise HistoryError(wrong)
+        raise HistoryError([f"line {number}{words}" for number, words in sorted(wrong)])
     return History(header, *(tuple(each) for each in kept.values()))  # type: ignore[arg-type]
 
 
@@ -111,17 +118,15 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _header(line: bytes, wrong: list[str]) -> Header | None:
+def _header(line: bytes, wrong: Wrong) -> Header | None:
     try:
         return _HEADER.validate_json(line)
     except ValidationError as error:
-        wrong.append(f"line 1, the header: {_words(error)}")
+        wrong.append((1, f", the header: {_words(error)}"))
         return None
 
 
-def _records(
-    numbered: Iterator[tuple[int, bytes]], wrong: list[str]
-) -> dict[type[Record], list[Record]]:
+def _records(numbered: Iterator[Numbered], wrong: Wrong) -> dict[type[Record], list[Record]]:
     kept: dict[type[Record], list[Record]] = {
         Operation: [],
         Event: [],
@@ -130,19 +135,22 @@ def _records(
         Turn: [],
     }
     while block := list(islice(numbered, BLOCK)):
-        for number, record in _validated(block, wrong):
-            if isinstance(record, Operation) and (mistake := record.mistake):
-                wrong.append(f"line {number}: {mistake}")
+        operations = [each for each in block if each[1].endswith(_OPERATION_ENDS)]
+        others = [each for each in block if not each[1].endswith(_OPERATION_ENDS)]
+        found = [*_validated(operations, _OPERATIONS, wrong), *_validated(others, _RECORDS, wrong)]
+        for number, record in found:
             kept[type(record)].append(record)
+            if isinstance(record, Operation) and (mistake := record.mistake):
+                wrong.append((number, f": {mistake}"))
     return kept
 
 
 def _validated(
-    block: Sequence[tuple[int, bytes]], wrong: list[str]
+    block: Sequence[Numbered], kind: TypeAdapter[Any], wrong: Wrong
 ) -> Iterator[tuple[int, Record]]:
     """All lines in one go, which is quicker; one by one where something is wrong with any."""
     try:
-        records = _RECORDS.validate_json(b"[" + b",".join(line for _, line in block) + b"]")
+        records = kind.validate_json(b"[" + b",".join(line for _, line in block) + b"]")
     except ValidationError:
         records = []
     if len(records) == len(block):  # a line with a comma of its own could hold two
@@ -152,7 +160,7 @@ def _validated(
         try:
             yield number, _RECORD.validate_json(line)
         except ValidationError as error:
-            wrong.append(f"line {number}: {_words(error)}")
+            wrong.append((number, f": {_words(error)}"))
 
 
 def _words(error: ValidationError) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from guarita.drill.check.spans import Spans
-from guarita.drill.check.tickets import SLACK_US
+from guarita.drill.check.tickets import NEVER_US, SLACK_US
 from guarita.drill.history import (
     Answer,
     Event,
@@ -32,6 +32,7 @@ Tickets = Mapping[str, Sequence[Operation]]
 
 def unsound(history: History, tickets: Tickets) -> list[str]:
     """Why the record cannot be trusted."""
+    odd = {name: each for name, each in tickets.items() if not _is_in_order(each)}
     return [
         *_phases(history.events),
         *_named("operations whose number was given twice", _repeated_ids(history.operations)),
@@ -43,9 +44,9 @@ def unsound(history: History, tickets: Tickets) -> list[str]:
                 if each.ended_us is not None and each.ended_us < each.started_us
             ),
         ),
-        *_named("tickets without exactly one create", _not_created_once(tickets)),
-        *_named("operations on a ticket before its create was acknowledged", _too_early(tickets)),
-        *_named("verifies with a token that nobody had been given", _made_up(tickets)),
+        *_named("tickets without exactly one create", _not_created_once(odd)),
+        *_named("operations on a ticket before its create was acknowledged", _too_early(odd)),
+        *_named("verifies with a token that nobody had been given", _made_up(odd)),
     ]
 
 
@@ -111,6 +112,29 @@ def _repeated_ids(operations: Sequence[Operation]) -> Iterator[int]:
         yield from (id for id, count in Counter(o.id for o in operations).items() if count > 1)
 
 
+def _is_in_order(operations: Sequence[Operation]) -> bool:
+    """Whether they came as they must: created, then all else, and no token before it was given. So
+    they do for nearly every ticket, and what is wrong is looked for in the others alone."""
+    known_us: int | None = None
+    given_us: dict[str | None, int] = {}
+    for each in operations:
+        if known_us is None:
+            if each.answer is not Answer.CREATED:
+                return False
+            known_us = _end(each)
+        elif each.started_us < known_us or each.kind is Kind.CREATE:
+            return False
+        elif each.answer is Answer.ADMITTED:
+            given_us.setdefault(each.attempt, _end(each))
+        elif each.kind is Kind.VERIFY and not _was_given(each, given_us):
+            return False
+    return True
+
+
+def _was_given(verify: Operation, given_us: Mapping[str | None, int]) -> bool:
+    return given_us.get(verify.attempt, NEVER_US) <= verify.started_us
+
+
 def _not_created_once(tickets: Tickets) -> Iterator[str]:
     for name, operations in tickets.items():
         if sum(each.kind is Kind.CREATE for each in operations) != 1:
@@ -145,6 +169,9 @@ def _was_seen(operations: Sequence[Operation], since_us: int, header: Header) ->
 
     A no that its expiry explains says nothing.
     """
+    for each in reversed(operations):
+        if each.started_us >= since_us and each.answer in (Answer.ADMITTED, Answer.LIVE):
+            return True
     answered = [each for each in operations if each.outcome is Outcome.OK]
     created = [each.started_us for each in answered if each.kind is Kind.CREATE]
     admitted = [each.started_us for each in answered if each.answer is Answer.ADMITTED]

@@ -113,6 +113,8 @@ def _sort_redeem(told: Told, redeem: Operation) -> None:
 
 def judge(ticket: str, operations: Sequence[Operation], terms: Terms) -> list[Anomaly]:
     """Every contradiction in what was told about this ticket; none if it was not acknowledged."""
+    if _is_plain(operations, terms):
+        return []
     told = told_of(operations)
     if told.created is None:
         return []
@@ -126,8 +128,6 @@ _Found = tuple[AnomalyKind, str, tuple[Operation, ...]]
 
 
 def _contradictions(told: Told, created: Operation, terms: Terms) -> Iterator[_Found]:
-    if _is_plain(told, created, terms):
-        return
     if told.admitted:
         winner = told.admitted[0].attempt
         if any(each.attempt != winner for each in told.admitted):
@@ -145,18 +145,34 @@ def _contradictions(told: Told, created: Operation, terms: Terms) -> Iterator[_F
         yield from found
 
 
-def _is_plain(told: Told, created: Operation, terms: Terms) -> bool:
-    """Whether the one admission, at the moment it was asked for, explains all. It does for nearly
-    every ticket, and is told sooner than by looking for the best life."""
-    if len(told.admitted) != 1 or told.revokes or told.denied:
+def _is_plain(operations: Sequence[Operation], terms: Terms) -> bool:
+    """Whether one admission, at the moment it was first asked for, explains all. It does for nearly
+    every ticket, and is told much sooner than by looking for the best life."""
+    admitted = [each for each in operations if each.answer is Answer.ADMITTED]
+    if not admitted:
         return False
-    winner, admitted_us = told.admitted[0].attempt, told.admitted[0].started_us
-    if admitted_us > created.started_us + terms.ticket_us:
-        return False
-    for each in told.refused:
-        if each.attempt == winner or _end(each) < admitted_us:
-            return False
-    return all(each.started_us <= admitted_us + terms.session_us for each in told.live)
+    winner = min(admitted, key=lambda each: each.started_us)
+    return all(_suits(each, winner, terms) for each in operations)
+
+
+def _suits(each: Operation, winner: Operation, terms: Terms) -> bool:
+    """Whether this alone fits an admission of the winner when it asked; in doubt it does not."""
+    kind, answer, admitted_us = each.kind, each.answer, winner.started_us
+    if kind is Kind.REDEEM:
+        if answer is Answer.ADMITTED:
+            is_repeat = each.attempt == winner.attempt and each.token == winner.token
+            return is_repeat and each.started_us <= admitted_us + terms.repeat_us
+        return answer is not Answer.REFUSED or (
+            each.attempt != winner.attempt and _end(each) >= admitted_us
+        )
+    if kind is Kind.VERIFY:
+        if answer is Answer.LIVE:
+            return each.started_us <= admitted_us + terms.session_us
+        return answer is not Answer.REFUSED
+    if kind is Kind.CREATE:
+        is_acknowledged = answer is Answer.CREATED
+        return is_acknowledged and admitted_us <= each.started_us + terms.ticket_us
+    return kind is not Kind.REVOKE
 
 
 def _double(told: Told) -> Iterator[_Found]:
