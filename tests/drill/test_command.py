@@ -84,6 +84,18 @@ def test_list_names_every_scenario() -> None:
     assert "SIGTERM to the primary" in drill("list").output
 
 
+def test_list_says_of_each_scenario_why_this_machine_cannot_play_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("guarita.drill.targets.network.lacking", lambda: "nft is not installed")
+    reasons = {each["id"]: each["not_here"] for each in json.loads(drill("list", "--json").output)}
+    assert reasons["D25"] == reasons["D23a"] == "nft is not installed"
+    assert "keep their addresses" in reasons["D11"]
+    assert "nothing in it is resolved" in reasons["D12"]
+    assert "one region" in reasons["D27"]
+    assert (reasons["D2"], reasons["D17"]) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [

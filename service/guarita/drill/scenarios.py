@@ -217,15 +217,16 @@ _ALL = (
         "D11",
         "two installations whose addresses are swapped",
         "key spaces stay apart",
-        not_here="processes keep their addresses: nobody hands them out again, as for pods",
+        not_here="an installation is alone in the network of its drill, and its nodes keep their "
+        "addresses: there is no other one to swap them with, as pods of one cluster have",
         reported_as="bitnami/charts#8224; spotahome#550",
     ),
     Scenario(
         "D12",
         "names stop resolving, or resolve slowly",
         "a failover within down-after and 10 seconds",
-        not_here="nodes of a local installation are known by address, so nothing is resolved: on "
-        "an installation with names, play a command that breaks them (--url)",
+        not_here="nodes of a local installation are known by address, and nothing in it is "
+        "resolved: on an installation with names, play a command that breaks them (--url)",
         reported_as="redis#12184; bitnami/charts#9689",
     ),
     Scenario(

@@ -24,8 +24,9 @@ from guarita.config import SessionSettings
 from guarita.drill import report as reports
 from guarita.drill.own import read_own
 from guarita.drill.report import Result
-from guarita.drill.run import MakeTarget, judge, status_of
+from guarita.drill.run import MakeTarget, judge, lacking, status_of
 from guarita.drill.scenarios import MANY, SCENARIOS, SHORT, Scenario, named
+from guarita.drill.targets import network
 from guarita.drill.targets.base import Shape, Target, Terms
 from guarita.drill.targets.local import LocalTarget
 from guarita.drill.targets.running import RunningTarget, place_of
@@ -97,7 +98,10 @@ _target = click.option(
 @_target
 def list_command(as_json: bool, own: Path | None, target: str) -> None:
     """Show the scenarios and what of each must hold."""
-    scenarios = [_as_there(each, target) for each in (*SCENARIOS.values(), *_own(own))]
+    without_network = network.lacking() if target == "local" else None
+    scenarios = [
+        _as_there(each, target, without_network) for each in (*SCENARIOS.values(), *_own(own))
+    ]
     if as_json:
         click.echo(json.dumps([_as_json(each) for each in scenarios], indent=2))
         return
@@ -110,10 +114,10 @@ def list_command(as_json: bool, own: Path | None, target: str) -> None:
     Console(highlight=False).print(table)
 
 
-def _as_there(scenario: Scenario, target: str) -> Scenario:
-    """With why it cannot be played on this target."""
+def _as_there(scenario: Scenario, target: str, without_network: str | None) -> Scenario:
+    """With why it cannot be played on this target, and on this machine."""
     if target == "local":
-        return scenario
+        return replace(scenario, not_here=lacking(scenario, without_network))
     return replace(scenario, not_here=lacking_on(target, scenario))
 
 
