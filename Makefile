@@ -17,10 +17,10 @@ LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashe
 SCRIPTS := deploy/scripts
 
 .DEFAULT_GOAL := help
-.PHONY: help setup python run test crowd test-containers test-chart test-kubernetes bench drill drill-all drill-kit rivals agents lint types format lock clean model model-short image up down ps logs
+.PHONY: help setup python run test crowd test-drills test-containers test-chart test-kubernetes bench drill drill-all drill-kit rivals agents lint types format lock clean model model-short image up down ps logs
 
 help: ## Print these lines
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1@/p' Makefile | awk -F@ '{ printf "%-18s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1@/p' Makefile | awk -F@ '{ printf "%-22s %s\n", $$1, $$2 }'
 
 setup: python ## Install what is missing: .venv with locked dependencies, a Valkey or Redis server
 	@$(SCRIPTS)/setup_redis.sh || true
@@ -50,10 +50,13 @@ logs: ## Show what the kit logs; KIT_ARGS='--follow service-1'
 test: python ## Run every test that needs no containers; PYTEST_ARGS='-k name' chooses some
 	@ls tests/__pycache__/*-pytest-*.pyc >/dev/null 2>&1 || $(BIN)/pytest --collect-only -q >/dev/null 2>&1 & \
 		$(SCRIPTS)/setup_redis.sh || true; wait
-	@$(BIN)/pytest --numprocesses 6 --no-loadscope-reorder -m 'not container and not chart and not kubernetes' $(PYTEST_ARGS)
+	@$(BIN)/pytest --numprocesses 6 --no-loadscope-reorder -m 'not container and not chart and not kubernetes and not played' $(PYTEST_ARGS)
 
 crowd: setup ## Let 11000 callers wait at once while the primary is replaced, with nothing beside it
 	@$(BIN)/pytest tests/failover/test_crowd.py --callers 11000 $(PYTEST_ARGS)
+
+test-drills: setup ## Run the tests that play a whole drill, one after another
+	@$(BIN)/pytest -m played tests/drill $(PYTEST_ARGS)
 
 test-containers: setup ## Run the tests of kits and installations in containers (needs Docker)
 	@$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder -m container tests/containers $(PYTEST_ARGS)

@@ -194,6 +194,7 @@ def test_a_drill_on_real_servers_and_a_control_that_is_found_out(tmp_path: Path,
     figure(f"drill D2: {figures['requests']} requests, {figures['pause_s']:.1f} s without a write")
 
 
+@pytest.mark.played
 def test_certificates_change_under_load_until_everybody_shows_the_new_ones(tmp_path: Path) -> None:
     _, (change,) = played(tmp_path, "D17")
     figures = change["figures"]

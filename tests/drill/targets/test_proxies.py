@@ -160,6 +160,7 @@ def test_without_a_network_links_are_cut_and_packets_are_not_lost() -> None:
     assert lacking(in_a_cluster, reason) == f"{reason}; {proxies.lacking(in_a_cluster.shape)}"
 
 
+@pytest.mark.played
 @pytest.mark.parametrize(("id", "loses"), [("D5c", False), ("N5c", True)])
 def test_a_cut_that_proxies_make_is_a_cut_to_whoever_does_not_see_to_it(
     tmp_path: Path, id: str, loses: bool
