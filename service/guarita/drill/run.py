@@ -175,6 +175,6 @@ class Runner:
                 return None
         finally:
             self._is_playing = False
-        self._say("checking")
+        self._say("checking", 1.0)
         history, judgement = judge(path)
         return Played(scenario, number, history, judgement, directory)
