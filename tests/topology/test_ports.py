@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -68,3 +69,12 @@ def test_a_fork_draws_other_ports_than_its_parent() -> None:
     one, other = (set(map(int, line.split())) for line in told.stdout.splitlines())
     assert len(one) == len(other) == 100
     assert len(one & other) == 50  # what was drawn before the fork
+
+
+def test_a_process_with_a_temporary_directory_of_its_own_draws_no_ports_of_others(
+    tmp_path: Path,
+) -> None:
+    code = "from guarita.topology.local.ports import free_ports; free_ports(1)"
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,6 @@ import fcntl
 import os
 import random
 import socket
-import tempfile
 from functools import cache
 from itertools import cycle
 from pathlib import Path
@@ -69,7 +68,8 @@ def _own_ports(_pid: int) -> cycle[int]:
 
 def _is_ours(block: range) -> bool:
     """Whether nobody else has it; it is this process's until that ends."""
-    locks = Path(tempfile.gettempdir(), f"guarita-ports-{os.getuid()}")
+    # Not in TMPDIR: who has one of his own shares the ports all the same.
+    locks = Path("/tmp", f"guarita-ports-{os.getuid()}")  # noqa: S108 - locked, never written to
     try:
         locks.mkdir(mode=0o700, exist_ok=True)
         lock = os.open(locks / str(block.start), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
