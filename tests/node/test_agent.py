@@ -159,6 +159,28 @@ def test_two_that_stop_at_once_hand_over_to_the_one_that_stays(sentinel):
         eventually(lambda each=each: sentinel.condition(each) is Condition.DEAD, timeout_s=40)
 
 
+def test_a_replica_that_is_promoted_while_it_leaves_can_be_reached_again_and_then_goes(sentinel):
+    primary, goes = sentinel.primary(), sentinel.replicas()[0]
+    sentinel.terminate(goes)
+    eventually(lambda: actions(goes, "leave") == 1)
+    with redis.Redis(unix_socket_path=str(goes.directory / "server.sock")) as client:
+        client.replicaof("NO", "ONE")
+    eventually(lambda: role(sentinel, goes) == "master")  # by its own door
+    assert "promoted while it was leaving" in goes.log.read_text()
+    eventually(lambda: sentinel.condition(goes) is Condition.DEAD, timeout_s=15)
+    assert sentinel.primary() == primary
+
+
+def test_a_primary_that_was_replaced_while_it_was_frozen_stops_without_letting_anybody_in(sentinel):
+    old = sentinel.primary()
+    sentinel.pause(old)
+    sentinel.wait_new_primary(old)
+    sentinel.terminate(old)
+    sentinel.resume(old)
+    eventually(lambda: sentinel.condition(old) is Condition.DEAD, timeout_s=10)
+    assert "promoted while it was leaving" not in old.log.read_text()
+
+
 def test_an_empty_directory_inside_down_after_takes_nothing_from_the_others(sentinel):
     count_change(sentinel)
     primary, (other, _) = sentinel.primary(), sentinel.replicas()

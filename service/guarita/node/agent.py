@@ -41,6 +41,7 @@ SOCKET = Path("server.sock")  # in the data directory, which is the working dire
 ASK_S = 0.3
 TELL_S = 5.0  # how often the log hears why something is tried again
 GONE_S = 2.0  # of silence, after which a server that is to leave holds nobody up
+READY_S = 1.5  # at least, for a Sentinel to hear of new priorities, by INFO once a second
 STOP_S = 1.5  # for the server to end, of a stop
 NAMED_S = 5.0  # after a hand over, until a majority of the Sentinels names the new primary
 
@@ -306,7 +307,7 @@ class Agent:
             self._client_of,
             self._ask_words,
             self._leaving,
-        ).run(max(0.0, end_s - time.monotonic()))
+        ).run(max(READY_S, end_s - time.monotonic()))
 
     def _leaving(self) -> frozenset[Address]:
         """The others that are to stop as well, by the word of their agents."""
@@ -328,10 +329,12 @@ class Agent:
     def _leave(self, deadline_s: float) -> bool:
         """Stay attached behind a closed door until the Sentinels have voted this node out.
 
-        Whether it was promoted instead.
+        Whether it was promoted instead. A primary that was replaced, and did not hear of it, just
+        goes.
         """
         if self._ask_words().named in (None, self._me):
             return False
+        was_primary = self._look().role is Role.PRIMARY
         self._server.be_promotable(False)
         self._server.close_door()
         metrics.ACTIONS.labels("leave").inc()
@@ -342,7 +345,7 @@ class Agent:
             words = self._watch.now()
             agreed_s = since.held_s("agreed", words.agrees_down(self._me))
             own = self._observer.now(fresh_s=GONE_S)  # its door closed on the observer as well
-            if own is not None and own.role is Role.PRIMARY:
+            if own is not None and own.role is Role.PRIMARY and not was_primary:
                 _log.warning("leaves later", reason="it was promoted while it was leaving")
                 return True
             step, reason = leave.decide(self._me, own, words, agreed_s)
