@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,8 +86,8 @@ def test_an_address_that_is_taken_is_said_in_one_sentence(port: int) -> None:
 
 
 @pytest.fixture
-def tls_port(tmp_path: Path) -> Iterator[int]:
-    """An endpoint whose certificate is for 127.0.0.1, signed by `tmp_path`/ca.crt."""
+def over_tls(tmp_path: Path) -> Iterator[tuple[int, Endpoint, NodeSettings]]:
+    """An endpoint whose certificate is for 127.0.0.1, signed by `tmp_path`/ca.crt; its port."""
     certs.init(tmp_path, (certs.Leaf("node", ("127.0.0.1",)),))
     files = {f"{name}_file": tmp_path / file for name, file in FILES.items()}
     (port,) = ports.free_ports(1)
@@ -94,8 +96,13 @@ def tls_port(tmp_path: Path) -> Iterator[int]:
         f"127.0.0.1:{port}", {"/livez": lambda: Answer.text(200, "a")}, tls_of(node)
     )
     endpoint.start()
-    yield port
+    yield port, endpoint, node
     endpoint.close()
+
+
+@pytest.fixture
+def tls_port(over_tls: tuple[int, Endpoint, NodeSettings]) -> int:
+    return over_tls[0]
 
 
 FILES = {"cert": "node.crt", "key": "node.key", "ca": "ca.crt"}
@@ -127,6 +134,29 @@ def test_with_tls_nothing_is_said_in_the_clear_and_a_silent_caller_stops_nobody(
         ask(tls_port, "/livez")
     with socket.create_connection(("127.0.0.1", tls_port)):
         assert ask_over_tls("127.0.0.1", tls_port, tmp_path / "ca.crt") == 200
+
+
+def test_nobody_is_refused_while_certificates_change(
+    over_tls: tuple[int, Endpoint, NodeSettings], tmp_path: Path
+) -> None:
+    port, endpoint, node = over_tls
+    certs.init(tmp_path, (certs.Leaf("next", ("127.0.0.1",)),))
+    files = {"cert_file": tmp_path / "next.crt", "key_file": tmp_path / "next.key"}
+    pairs = itertools.cycle((NodeSettings(tls={**files, "ca_file": tmp_path / "ca.crt"}), node))
+    is_over = threading.Event()
+
+    def change() -> None:
+        while not is_over.is_set():
+            endpoint.show(tls_of(next(pairs)))
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    try:
+        answers = [ask_over_tls("127.0.0.1", port, tmp_path / "ca.crt") for _ in range(40)]
+    finally:
+        is_over.set()
+        changing.join()
+    assert answers == [200] * 40
 
 
 def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:

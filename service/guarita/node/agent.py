@@ -23,7 +23,7 @@ from guarita.node.child import Child, Restarts, exit_status
 from guarita.node.conf import agent_user, data_lines, write_file
 from guarita.node.directory import enter
 from guarita.node.duty import Duty, Since
-from guarita.node.endpoint import Endpoint, renew, tls_of
+from guarita.node.endpoint import Endpoint, tls_of
 from guarita.node.own import INTERVAL_S, Observer, Own, look
 from guarita.node.passwords import Command, Passwords, data_commands
 from guarita.node.peers import Agents, Role, State
@@ -101,8 +101,7 @@ class Agent:
             self._wake.set,
         )
         self._status = Status(self._me, self._child, self._watch.now, self._look)
-        self._tls = tls_of(node)
-        self._endpoint = Endpoint(node.http, self._status.routes(), self._tls)
+        self._endpoint = Endpoint(node.http, self._status.routes(), tls_of(node))
         self._label = self._pod_label(node.pod) if node.pod else None
 
     def ask_to_stop(self) -> None:
@@ -359,7 +358,7 @@ class Agent:
     def _tell(self, commands: Sequence[Command]) -> None:
         """What has changed in files."""
         self._server.tell(commands)
-        renew(self._tls, self._settings.node)
+        self._endpoint.show(tls_of(self._settings.node))
 
     def _pod_label(self, pod: str) -> PodLabel:
         others = sorted(host.partition(".")[0] for host, _ in self._peers)

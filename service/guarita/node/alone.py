@@ -23,7 +23,7 @@ from guarita.node import metrics
 from guarita.node.child import Child, exit_status
 from guarita.node.conf import lone_lines, write_file
 from guarita.node.directory import enter
-from guarita.node.endpoint import Answer, Endpoint, renew, tls_of
+from guarita.node.endpoint import Answer, Endpoint, tls_of
 from guarita.node.own import Own, read
 from guarita.node.passwords import Command, Passwords, data_commands
 from guarita.node.peers import Role
@@ -61,11 +61,10 @@ class LoneAgent:
         self._in_cluster = settings.store.topology == "cluster"
         self._child = Child("data")
         self._stopping = threading.Event()
-        self._tls = tls_of(node)
         self._endpoint = Endpoint(
             node.http,
             {"/livez": self._live, "/readyz": self._ready, "/metrics": metrics.exposition},
-            self._tls,
+            tls_of(node),
         )
 
     def ask_to_stop(self) -> None:
@@ -150,7 +149,7 @@ class LoneAgent:
     def _tell(self, commands: Sequence[Command]) -> None:
         """What has changed in files."""
         self._exchange(*commands)
-        renew(self._tls, self._settings.node)
+        self._endpoint.show(tls_of(self._settings.node))
 
     def _exchange(self, *commands: tuple[Argument, ...]) -> list[Any]:
         connection = local_connection(SOCKET, self._settings.store.data, ASK_S)

@@ -40,13 +40,6 @@ class Answer:
 Routes = Mapping[str, Callable[[], Answer]]
 
 
-def renew(context: ssl.SSLContext | None, node: NodeSettings) -> None:
-    """Show the certificate that the files hold now, to who connects from now on."""
-    tls = node.tls
-    if context is not None and tls.cert_file and tls.key_file:
-        context.load_cert_chain(tls.cert_file, tls.key_file)
-
-
 def tls_of(node: NodeSettings) -> ssl.SSLContext | None:
     """As whom the endpoint answers, or None for plain HTTP. Raises `TopologyError`."""
     tls = node.tls
@@ -80,7 +73,8 @@ class Endpoint:
             found = socket.getaddrinfo(
                 address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
             )[0]
-            self._server = _server(found[0], found[4][:2], _handler(self._routes, self._tls))
+            handler = _handler(self._routes, lambda: self._tls)
+            self._server = _server(found[0], found[4][:2], handler)
         except OSError as exc:
             raise TopologyError(
                 f"node.http: {self._bind}: cannot be listened at: {exc.strerror}"
@@ -88,6 +82,14 @@ class Endpoint:
         threading.Thread(
             target=self._server.serve_forever, args=(0.1,), name="guarita-http", daemon=True
         ).start()
+
+    def show(self, tls: ssl.SSLContext | None) -> None:
+        """Answer as somebody else, to who connects from now on.
+
+        Not by other files in the same context: between certificate and key it has no pair, and
+        whoever shakes hands at that moment is refused.
+        """
+        self._tls = tls
 
     def close(self) -> None:
         """Listen no more."""
@@ -111,7 +113,9 @@ def _server(
     return Server((str(host), int(str(port))), handler)
 
 
-def _handler(routes: Routes, tls: ssl.SSLContext | None) -> type[BaseHTTPRequestHandler]:
+def _handler(
+    routes: Routes, current_tls: Callable[[], ssl.SSLContext | None]
+) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = TIMEOUT_S
         server_version = "guarita"
@@ -119,14 +123,14 @@ def _handler(routes: Routes, tls: ssl.SSLContext | None) -> type[BaseHTTPRequest
 
         def setup(self) -> None:
             """In the thread of the request, so that a caller who shakes no hands stops nobody."""
-            if tls is not None:
+            if (tls := current_tls()) is not None:
                 self.request.settimeout(TIMEOUT_S)
                 self.request = tls.wrap_socket(self.request, server_side=True)
             super().setup()
 
         def finish(self) -> None:
             super().finish()
-            if tls is not None:
+            if isinstance(self.connection, ssl.SSLSocket):
                 self.connection.close()  # the server closes what it accepted, which is empty now
 
         def do_GET(self) -> None:

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from guarita.clients import Argument
 from guarita.config import Settings
+from guarita.errors import TopologyError
 from guarita.node import metrics
 from guarita.node.conf import digests
 
@@ -90,5 +91,5 @@ class Passwords:
                 metrics.ACTIONS.labels("passwords").inc()
                 _log.warning("passwords", reason="the files hold others", count=len(new))
             self._told = wanted
-        except (RedisError, OSError, ValueError) as exc:
+        except (RedisError, OSError, ValueError, TopologyError) as exc:
             _log.warning("the passwords stay as they were", reason=str(exc))

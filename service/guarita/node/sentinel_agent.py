@@ -20,7 +20,7 @@ from guarita.node import first, forget, metrics
 from guarita.node.child import Child, Restarts, exit_status
 from guarita.node.conf import agent_user, write_file
 from guarita.node.directory import enter
-from guarita.node.endpoint import Answer, Endpoint, renew, tls_of
+from guarita.node.endpoint import Answer, Endpoint, tls_of
 from guarita.node.passwords import Command, Passwords, certificate, sentinel_commands
 from guarita.node.peers import Agents
 from guarita.node.sentinel_conf import PERIODS_MS, Memory, remembered, sentinel_lines
@@ -89,11 +89,10 @@ class SentinelAgent:
         self._view: View | None = None
         self._is_waiting = False
         self._nodes: Credentials = agent_user(settings)
-        self._tls = tls_of(node)
         self._endpoint = Endpoint(
             node.http,
             {"/livez": self._live, "/readyz": self._ready, "/metrics": metrics.exposition},
-            self._tls,
+            tls_of(node),
         )
 
     def ask_to_stop(self) -> None:
@@ -174,7 +173,7 @@ class SentinelAgent:
         """Until it ends or is to stop. Whether it ever answered."""
         passwords = Passwords(lambda: sentinel_commands(self._settings))
         turn = Turn(certificate(self._settings))
-        renew(self._tls, self._settings.node)
+        self._endpoint.show(tls_of(self._settings.node))
         self._child.start([self._program.path, str(FILE), "--sentinel"], directory)
         pending: tuple[forget.Step, float] | None = None
         is_prepared = False
