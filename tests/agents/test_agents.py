@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.played
+
 ROOT = Path(__file__).parents[2]
 SCENARIOS = ("term", "kill-server", "restart-empty")
 
