@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from structlog.testing import capture_logs
 
 from guarita import processes
 from guarita.errors import TopologyError
-from guarita.node.child import MOST_RESTARTS, PID_FILE, Child, Restarts, end_orphan
+from guarita.node.child import MOST_RESTARTS, PID_FILE, Child, Restarts, end_orphan, noted_server
 from guarita.processes import Condition
 
 NAP = "import time; print('up', flush=True); time.sleep(60)"
@@ -34,6 +35,29 @@ def child() -> Iterator[Child]:
     child = Child("test")
     yield child
     child.stop(0)
+
+
+def test_its_note_is_always_whole(child: Child, tmp_path: Path) -> None:
+    def start() -> None:
+        child.start(["true"], tmp_path)
+        child.ended.wait(5)
+
+    start()
+    seen: list[object] = []
+    is_over = threading.Event()
+
+    def look() -> None:
+        while not is_over.is_set():
+            seen.append(noted_server(tmp_path))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    for _ in range(50):
+        start()
+    is_over.set()
+    looking.join()
+    assert seen
+    assert None not in seen
 
 
 def python(code: str) -> list[str]:
@@ -117,7 +141,7 @@ def test_a_server_whose_pid_cannot_be_noted_does_not_run_on(
 
     identify = processes.identify
     monkeypatch.setattr(processes, "identify", identified)
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr("guarita.node.child.write_file", full)
     with pytest.raises(TopologyError, match=r"cannot be started: .*No space left"):
         child.start(python(NAP), tmp_path)
     assert [processes.condition(each) for each in started] == [Condition.DEAD]

@@ -15,6 +15,7 @@ import structlog
 
 from guarita import processes
 from guarita.errors import TopologyError
+from guarita.node.conf import write_file
 from guarita.processes import Condition, Identity
 
 PID_FILE = "server.pid"
@@ -64,7 +65,7 @@ class Child:
                 process_group=0,
                 umask=0o077,  # its data, and its configuration when it rewrites that
             )
-            (directory / PID_FILE).write_text(_noted(processes.identify(process.pid)))
+            write_file(directory / PID_FILE, _noted(processes.identify(process.pid)))
         except OSError as exc:
             if process is not None:
                 with process:  # nobody would know of it
