@@ -13,7 +13,8 @@ from redis.asyncio import Redis
 TTL_S = 1800
 
 app = FastAPI()
-store = Redis.from_url(os.environ["STORE_URL"])
+# redis-py 8 refuses the 101st caller otherwise.
+store = Redis.from_url(os.environ["STORE_URL"], max_connections=1024)
 
 
 @app.post("/create")

@@ -11,7 +11,7 @@ from redis import Redis
 app = Flask(__name__)
 app.config.update(
     SESSION_TYPE="redis",
-    SESSION_REDIS=Redis.from_url(os.environ["STORE_URL"]),
+    SESSION_REDIS=Redis.from_url(os.environ["STORE_URL"], max_connections=1024),
     PERMANENT_SESSION_LIFETIME=1800,
     SESSION_REFRESH_EACH_REQUEST=False,  # a verify only reads
 )
