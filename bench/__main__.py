@@ -116,7 +116,7 @@ def _entry(course: Course, runner: Runner, *, weigh: bool) -> Entry:
 def _course(seconds: int) -> Iterator[Course]:
     with (
         tempfile.TemporaryDirectory(prefix="guarita-bench-") as name,
-        LocalSentinel(Path(name) / "redis") as installation,
+        LocalSentinel(Path(name) / "redis", down_after_ms=60_000) as installation,
         closing(Course(Path(name), installation, seconds=seconds)) as course,
     ):
         yield course
