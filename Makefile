@@ -46,17 +46,17 @@ ps: ## Show the containers of the kit
 logs: ## Show what the kit logs; KIT_ARGS='--follow service-1'
 	@python3 deploy/kit.py logs $(KIT) -- $(KIT_ARGS)
 
-# The first time, what pytest makes of the tests is kept before five workers make it at once.
+# The first time, what pytest makes of the tests is kept before six workers make it at once.
 test: python ## Run every test that needs no containers; PYTEST_ARGS='-k name' chooses some
 	@ls tests/__pycache__/*-pytest-*.pyc >/dev/null 2>&1 || $(BIN)/pytest --collect-only -q >/dev/null 2>&1 & \
 		$(SCRIPTS)/setup_redis.sh || true; wait
-	@$(BIN)/pytest --numprocesses 5 --no-loadscope-reorder -m 'not container and not chart and not kubernetes and not played' $(PYTEST_ARGS)
+	@$(BIN)/pytest --numprocesses 6 --no-loadscope-reorder -m 'not container and not chart and not kubernetes and not played' $(PYTEST_ARGS)
 
 crowd: setup ## Let 11000 callers wait at once while the primary is replaced, with nothing beside it
-	@$(BIN)/pytest tests/failover/test_crowd.py $(PYTEST_ARGS)
+	@$(BIN)/pytest tests/failover/test_crowd.py --callers 11000 $(PYTEST_ARGS)
 
-test-drills: setup ## Run the tests that play whole drills and failures of agents, one after another
-	@$(BIN)/pytest -m played tests/drill tests/agents $(PYTEST_ARGS)
+test-drills: setup ## Run the tests that play a whole drill, one after another
+	@$(BIN)/pytest -m played tests/drill $(PYTEST_ARGS)
 
 test-containers: setup ## Run the tests of kits and installations in containers (needs Docker)
 	@$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder -m container tests/containers $(PYTEST_ARGS)

@@ -18,8 +18,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--callers",
         type=int,
-        default=11000,
-        help="how many wait at once in tests/failover/test_crowd.py",
+        default=2750,
+        help="how many wait at once in tests/failover/test_crowd.py (`make crowd`: 11000)",
     )
 
 

@@ -18,8 +18,6 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.played
-
 ROOT = Path(__file__).parents[2]
 SCENARIOS = ("term", "kill-server", "restart-empty")
 

@@ -177,7 +177,6 @@ def played(directory: Path, *scenarios: str) -> tuple[int, list[dict[str, Any]]]
     return ended.returncode, [json.loads(line) for line in ended.stdout.splitlines()]
 
 
-@pytest.mark.played
 def test_a_drill_on_real_servers_and_a_control_that_is_found_out(tmp_path: Path, figure) -> None:
     status, (kill, control) = played(tmp_path, "D2", "N4")
     figures = kill["figures"]
@@ -273,7 +272,6 @@ def test_a_drill_that_is_told_to_end_ends_all_and_judges_what_there_is(
     assert (tmp_path / "D2-1" / "report.html").exists()
 
 
-@pytest.mark.played
 def test_many_faults_on_one_installation_are_one_history_with_one_verdict(tmp_path: Path) -> None:
     status, (many,) = played(tmp_path, "D2", "D2-server", "--faults", "2")
     # How long writes paused is for runs on a quiet machine, so its bound may be missed here.

@@ -1,6 +1,6 @@
 """Very many callers wait at once while the primary is killed and replaced.
 
-Run by `make crowd`, where nothing else wants the processors.
+Thousands here; ten thousand in `make crowd`, where nothing else wants the processors.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ from guarita.topology.local.application import Application
 from guarita.topology.local.ports import free_ports
 
 from .crowd import Crowd, allow_open_files
-
-pytestmark = pytest.mark.played
 
 ARRIVE_S = 7.3
 WORKERS = 2

@@ -141,7 +141,7 @@ def test_a_server_whose_pid_cannot_be_noted_does_not_run_on(
 
     identify = processes.identify
     monkeypatch.setattr(processes, "identify", identified)
-    monkeypatch.setattr("guarita.node.child.write_file", full)
+    monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(TopologyError, match=r"cannot be started: .*No space left"):
         child.start(python(NAP), tmp_path)
     assert [processes.condition(each) for each in started] == [Condition.DEAD]

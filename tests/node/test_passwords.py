@@ -10,6 +10,7 @@ import redis
 import yaml
 
 from guarita.config import Settings, load
+from guarita.errors import TopologyError
 from guarita.node.child import Child
 from guarita.node.conf import data_lines, write_file
 from guarita.node.passwords import Command, Passwords, data_commands, sentinel_commands
@@ -57,11 +58,11 @@ class Told:
 
     def __init__(self) -> None:
         self.commands: list[Command] = []
-        self.fails = False
+        self.failure: Exception | None = None
 
     def __call__(self, commands: tuple[Command, ...]) -> None:
-        if self.fails:
-            raise redis.ConnectionError("gone")
+        if self.failure:
+            raise self.failure
         self.commands += commands
 
 
@@ -72,16 +73,21 @@ def mind(passwords: Passwords, tell: Told) -> list[Command]:
     return tell.commands
 
 
+@pytest.mark.parametrize(
+    "failure",
+    [redis.ConnectionError("gone"), TopologyError("a key of another certificate")],
+    ids=["no server", "no pair"],
+)
 def test_only_what_has_changed_is_told_and_again_where_that_failed(
-    settings: Settings, tmp_path: Path
+    settings: Settings, tmp_path: Path, failure: Exception
 ) -> None:
     told = Told()
     passwords = Passwords(lambda: data_commands(settings))
     assert mind(passwords, told) == []
     replace(tmp_path, "service", next="service-two")
-    told.fails = True
+    told.failure = failure
     assert mind(passwords, told) == []
-    told.fails = False
+    told.failure = None
     ((*words, one, two),) = mind(passwords, told)
     assert words == ["ACL", "SETUSER", "guarita-service", "resetpass"]
     assert one != two

@@ -15,7 +15,6 @@ import structlog
 
 from guarita import processes
 from guarita.errors import TopologyError
-from guarita.node.conf import write_file
 from guarita.processes import Condition, Identity
 
 PID_FILE = "server.pid"
@@ -65,7 +64,7 @@ class Child:
                 process_group=0,
                 umask=0o077,  # its data, and its configuration when it rewrites that
             )
-            write_file(directory / PID_FILE, _noted(processes.identify(process.pid)))
+            _note(directory / PID_FILE, processes.identify(process.pid))
         except OSError as exc:
             if process is not None:
                 with process:  # nobody would know of it
@@ -163,8 +162,12 @@ def noted_server(directory: Path) -> Identity | None:
         return None
 
 
-def _noted(identity: Identity) -> str:
-    return f"{identity.pid} {identity.started}\n"
+def _note(file: Path, identity: Identity) -> None:
+    """At once, so that nobody reads half of it. It need not outlive the machine's next start, and
+    until it is there nobody would know of the server: so nothing waits for the disk."""
+    draft = file.with_name(f"{file.name}.draft")
+    draft.write_text(f"{identity.pid} {identity.started}\n")
+    draft.replace(file)
 
 
 def _forward(output: IO[str], last_lines: deque[str]) -> None:

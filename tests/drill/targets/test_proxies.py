@@ -176,7 +176,7 @@ def test_a_cut_that_proxies_make_is_a_cut_to_whoever_does_not_see_to_it(
     faults = tuple(replace(each, for_s=CUT_S) for each in SCENARIOS[id].faults)
     scenario = replace(SCENARIOS[id], faults=faults)
     # A control that is played where the cut finds callers waiting anyway is played again.
-    tries = [(scenario, number) for number in range(8 if loses else 1)]
+    tries = [(scenario, number) for number in range(3 if loses else 1)]
     for played in Runner(plan, make_target, lambda *_: None).play(tries):
         figures = played.judgement.figures
         if has_lost := bool(figures.lost or figures.double):
