@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from guarita.topology.local import Node
+from guarita.topology.local.sentinel import PRIMARY_NAME
 
 from ..exactly_once.faults import Events
 from .stage import READY_S, Stage, busy
@@ -15,6 +16,7 @@ from .stage import READY_S, Stage, busy
 PAUSE_S = 4.0  # longer than down-after (1 s) and a failover (2.2 s)
 TAIL_S = 1.5
 FREEZE_S = 5.0
+NOBODY = "0" * 40  # a Sentinel that there is not
 _EVENTS = ("+elected-leader", "+failover-state-wait-promotion", "+switch-master")
 
 
@@ -88,6 +90,20 @@ def resume_in_failover(stage: Stage) -> None:
             resumed_s = time.monotonic()
             stage.sentinel.resume(node)
     stage.time_until("rejoined_s", lambda: stage.follows_named(node), since_s=resumed_s)
+    stage.steady()
+
+
+def frozen_after_given_up(stage: Stage) -> None:
+    """SIGSTOP the primary right after all Sentinels voted for somebody who gave his failover up"""
+    node = stage.primary
+    for sentinel in stage.sentinel.sentinels:
+        with stage.sentinel.client(sentinel) as client:
+            epoch = client.sentinel_master(PRIMARY_NAME)["config-epoch"] + stage.number + 1
+            ask = ("SENTINEL", "IS-MASTER-DOWN-BY-ADDR", node.host, node.port)
+            _, voted_for, _ = client.execute_command(*ask, epoch, NOBODY)
+            if voted_for != NOBODY:
+                raise RuntimeError(f"{sentinel.name} voted for {voted_for}")
+    stage.sentinel.pause(node)
     stage.steady()
 
 

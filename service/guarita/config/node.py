@@ -101,7 +101,7 @@ class NodeSettings(Section):
     """Seconds that SIGTERM may take: to hand over, to leave, and to stop the server."""
     down_after_ms: Whole = Field(2000, ge=200, le=600_000)
     """Milliseconds of silence after which a Sentinel takes a node for dead."""
-    failover_timeout_ms: Whole = Field(10_000, ge=1000, le=3_600_000)
+    failover_timeout_ms: Whole = Field(3000, ge=1000, le=3_600_000)
     """Milliseconds for a failover; after twice that, a failed one is tried again."""
     parallel_syncs: Whole = Field(2, ge=1, le=1000)
     """Replicas that may be pointed at a new primary at once."""

@@ -427,7 +427,7 @@ class Kind(Enum):
     FAILOVER_TIMEOUT_LONG = _warning(
         "`failover-timeout` is over 60 s.",
         "A failover that fails is tried again only after twice this.",
-        "On every Sentinel: `{cli} SENTINEL SET {name} failover-timeout 10000`.",
+        "On every Sentinel: `{cli} SENTINEL SET {name} failover-timeout 3000`.",
     )
     PARALLEL_SYNCS_NONE = _error(
         "`parallel-syncs` is 0.",

@@ -379,10 +379,10 @@ _ALL = (
     Scenario(
         "D24",
         "SIGSTOP two Sentinels for 3 seconds, then kill -9 the primary",
-        # An election that is lost meanwhile is tried again after 20 seconds.
-        "writes go on within 55 seconds: 30 of TILT, and an election that is lost meanwhile",
+        # An election that is lost meanwhile is tried again after 6 seconds.
+        "writes go on within 42 seconds: 30 of TILT, and an election that is lost meanwhile",
         (PauseSeveral(), Kill(for_s=None)),
-        pause_s=55.0,
+        pause_s=42.0,
         failed=None,
         at_most={"no_tilt": 0, "not_switched": 0},
         durabilities=_BALANCED,
@@ -422,9 +422,9 @@ _ALL = (
     Scenario(
         "D29",
         "SIGSTOP the primary, SIGCONT while the failover is under way",
-        "nothing lost, nothing double",
+        "no request fails; writes pause for 6 seconds at most",
         (PauseUntil(),),
-        failed=None,
+        pause_s=6.0,
         at_most={"untold": 0},
     ),
     Scenario(

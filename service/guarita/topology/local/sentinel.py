@@ -218,7 +218,7 @@ class LocalSentinel(Installation):
             f"sentinel myid {self._id_of(node)}",
             f"sentinel monitor {name} {first.host} {first.port} {QUORUM}",
             f"sentinel down-after-milliseconds {name} {self.down_after_ms}",
-            f"sentinel failover-timeout {name} 10000",
+            f"sentinel failover-timeout {name} 3000",
             f"sentinel parallel-syncs {name} 2",
         ]
         if self.password:
