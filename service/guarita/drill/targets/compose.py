@@ -22,6 +22,7 @@ from guarita.drill.scenarios import Scenario
 from guarita.drill.targets.base import Power, Shape, Terms
 from guarita.drill.targets.links import Links, without_loss
 from guarita.drill.targets.nodes import heard, held_back_s, sample_of
+from guarita.drill.targets.slow import load_arguments
 from guarita.drill.workload.load import Place
 from guarita.errors import TopologyError
 from guarita.processes import Condition
@@ -51,7 +52,7 @@ for path in pathlib.Path("/proc").glob("[0-9]*/comm"):
 _SLOW_SERVER = """#!/bin/sh
 server=$(command -v valkey-server || command -v redis-server)
 case "$*" in *--sentinel*|--version) exec "$server" "$@";; esac
-exec "$server" "$@" --key-load-delay {load_key_us}
+exec "$server" "$@" {arguments}
 """
 _KILL, _STOP, _CONT = 9, 19, 18  # of Linux, whatever this machine is
 
@@ -307,7 +308,7 @@ class ComposeTarget:
         if directory and self.shape.load_key_us:
             path = directory / "server" / "server"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(_SLOW_SERVER.format(load_key_us=self.shape.load_key_us))
+            path.write_text(_SLOW_SERVER.format(arguments=load_arguments(self.shape.load_key_us)))
             path.chmod(0o755)
         if directory is None:
             return

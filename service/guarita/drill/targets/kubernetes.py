@@ -221,7 +221,7 @@ class KubernetesTarget:
                     named = self._named_by(name)
                     return Sample(at_us, name, Role.SENTINEL, names=named)
                 with self._client(name) as asked:
-                    return self._sample(at_us, name, asked.info("replication"))
+                    return self._sample(at_us, name, asked.info("replication", "persistence"))
             except redis.BusyLoadingError:
                 return Sample(at_us, name, Role.LOADING)
             except (redis.RedisError, OSError, TopologyError):
@@ -322,6 +322,8 @@ class KubernetesTarget:
         return self._by_address.get((told[0], int(told[1]))) if told else None
 
     def _sample(self, at_us: int, name: str, info: dict[str, Any]) -> Sample:
+        if info["loading"]:
+            return Sample(at_us, name, Role.LOADING)
         offset, replid = int(info["master_repl_offset"]), str(info["master_replid"])
         if info["role"] == "master":
             good = int(info.get("min_slaves_good_slaves", 1))

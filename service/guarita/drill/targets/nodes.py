@@ -259,11 +259,13 @@ def sample_of(
             named: Any = client.sentinel_get_master_addr_by_name(PRIMARY_NAME)
             who = names.get((named[0], int(named[1]))) if named else None
             return Sample(at_us, node.name, Role.SENTINEL, names=who)
-        info = client.info("replication")
+        info = client.info("replication", "persistence")
     except redis.BusyLoadingError:
         return Sample(at_us, node.name, Role.LOADING)
     except (redis.RedisError, OSError):
         return Sample(at_us, node.name, Role.SILENT)
+    if info["loading"]:  # it answers INFO, as what it will be
+        return Sample(at_us, node.name, Role.LOADING)
     offset, replid = int(info["master_repl_offset"]), str(info["master_replid"])
     if info["role"] == "master":
         good = int(info.get("min_slaves_good_slaves", 1))

@@ -45,7 +45,7 @@ def slow_server(directory: Path, shape: Shape) -> str | None:
         return None
     directory.mkdir(parents=True, exist_ok=True)
     path, server = directory / "server", find_server(None).path
-    load = f" --key-load-delay {shape.load_key_us}" if shape.load_key_us else ""
+    load = f" {load_arguments(shape.load_key_us)}" if shape.load_key_us else ""
     preload = f"LD_PRELOAD={_library(directory, shape.fsync_s)} " if shape.fsync_s else ""
     path.write_text(
         "#!/bin/sh\n"
@@ -54,6 +54,11 @@ def slow_server(directory: Path, shape: Shape) -> str | None:
     )
     path.chmod(0o700)
     return str(path)
+
+
+def load_arguments(key_us: int) -> str:
+    """Of a server that loads so slowly, and says so meanwhile: it would answer every 2 MiB."""
+    return f"--key-load-delay {key_us} --loading-process-events-interval-bytes 1024"
 
 
 def _library(directory: Path, fsync_s: float) -> Path:
