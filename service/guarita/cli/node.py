@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from guarita.cli import Invocation, config_option
+from guarita.cli import Invocation, config_option, load_structlog
 from guarita.config import check_data_node, check_lone_node
 from guarita.errors import TopologyError
 
@@ -26,6 +26,7 @@ def command(invocation: Invocation, alone: bool) -> None:
     check = check_lone_node if alone else check_data_node
     check(settings)
     # Late: the command line must not wait for what it does not need.
+    load_structlog()
     agent = importlib.import_module(f"guarita.node.{'alone' if alone else 'agent'}")
     try:
         sys.exit(agent.run(settings))

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from guarita.cli import Invocation, config_option
+from guarita.cli import Invocation, config_option, load_structlog
 from guarita.config import check_sentinel
 from guarita.errors import TopologyError
 
@@ -21,6 +21,7 @@ def command(invocation: Invocation) -> None:
     settings = invocation.settings()
     check_sentinel(settings)
     # Late: the command line must not wait for what it does not need.
+    load_structlog()
     from guarita.node import sentinel_agent
 
     try:

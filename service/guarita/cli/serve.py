@@ -6,8 +6,7 @@ import sys
 
 import click
 
-from guarita import server
-from guarita.cli import Invocation, config_option
+from guarita.cli import Invocation, config_option, load_structlog
 from guarita.errors import TopologyError
 
 ADDRESS_TAKEN = 3
@@ -19,6 +18,9 @@ ADDRESS_TAKEN = 3
 def command(invocation: Invocation) -> None:
     """Serve the HTTP API and the iframe page until SIGTERM or Ctrl-C."""
     settings = invocation.settings()
+    load_structlog()
+    from guarita import server
+
     try:
         server.serve(settings)
     except TopologyError as exc:

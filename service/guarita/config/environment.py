@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, get_args, get_origin
+from typing import Any, cast
 
 from dotenv.parser import parse_stream
-from pydantic.fields import FieldInfo
-from pydantic_settings import EnvSettingsSource
-from pydantic_settings.exceptions import SettingsError
 
 from guarita.config.names import FILE_VARIABLE, PREFIX, all_names
-from guarita.config.settings import Settings
-from guarita.config.store import Section
 from guarita.config.values import reason_of
-
-if TYPE_CHECKING:
-    from pydantic_settings import BaseSettings
 
 PUBLISHED = {
     "REDIS_HOST": ("store", "standalone", "host"),
@@ -115,8 +106,8 @@ def assignments(variables: Mapping[str, Variable]) -> tuple[list[Assignment], li
             problems.append(f"{variable}: unknown variable{known.suggestion(name)}")
             continue
         try:
-            data = _Source(variable)()
-        except (SettingsError, ValueError):
+            data = _read(variable)
+        except ValueError:
             data = _nested(tuple(name.removeprefix(PREFIX).lower().split("__")), NotJson())
         found.append(Assignment(variable, data))
     return found, problems
@@ -135,6 +126,14 @@ def _published(variables: Mapping[str, Variable]) -> tuple[list[Assignment], lis
         elif variable.text.lower() not in _FALSE:
             problems.append(f"{variable}: {variable.text}: not true or false")
     return found, problems
+
+
+def _read(variable: Variable) -> dict[str, Any]:
+    """Raises `ValueError` if its text cannot be read."""
+    # Late: many commands read no such variable, and pydantic-settings takes a while to load.
+    from guarita.config.source import Source
+
+    return Source(variable.name, variable.text)()
 
 
 def _nested(path: tuple[str, ...], value: object) -> dict[str, Any]:
@@ -171,29 +170,3 @@ class _Known:
         else:
             close = get_close_matches(name.upper(), [*self.settings, FILE_VARIABLE], 1, cutoff=0.8)
         return f", did you mean {close[0]}?" if close else ""
-
-
-class _Source(EnvSettingsSource):
-    """pydantic-settings on one variable, so that each value is known to come from it."""
-
-    def __init__(self, variable: Variable) -> None:
-        super().__init__(
-            cast("type[BaseSettings]", Settings),
-            case_sensitive=False,
-            env_prefix=PREFIX,
-            env_nested_delimiter="__",
-        )
-        self.env_vars = {variable.name.lower(): variable.text}
-
-    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:  # noqa: ARG002
-        """JSON; a list of texts may also be written with commas. Raises `ValueError`."""
-        kind = field.annotation if field is not None else None
-        is_of_texts = get_origin(kind) is tuple and not _holds_sections(kind)
-        if is_of_texts and not re.match(r'\s*\[\s*["\]]', value):  # [::1]:80 is no JSON
-            return [part.strip() for part in value.split(",") if part.strip()]
-        return json.loads(value)
-
-
-def _holds_sections(kind: Any) -> bool:
-    item = get_args(kind)[0]
-    return isinstance(item, type) and issubclass(item, Section)
