@@ -14,6 +14,7 @@ from typing import ClassVar, Self
 
 import redis
 from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 from guarita import processes
@@ -27,6 +28,7 @@ from guarita.topology.local.state import State, StateFile, unwritable
 
 _PORT_DRAWS = 5
 _AGENT = ".agent"
+_NO_NOTIFICATIONS = MaintNotificationsConfig(enabled=False)
 _AGENT_OFFSET = 100  # of an agent's HTTP port from its node's port, where ports are fixed
 
 
@@ -123,6 +125,7 @@ class Installation(Faults, ABC):
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
             retry=Retry(NoBackoff(), 0),
+            maint_notifications_config=_NO_NOTIFICATIONS,  # which cost a round trip on connect
             driver_info=None,  # which redis-py would read from its package's files each time
             decode_responses=True,
         )
@@ -180,7 +183,7 @@ class Installation(Faults, ABC):
         Raises `TopologyError` with the last obstacle when that takes longer.
         """
         ready = processes.wait_until(
-            lambda: self.obstacle() is None, timeout_s=timeout_s, pause_s=0.05
+            lambda: self.obstacle() is None, timeout_s=timeout_s, pause_s=0.1
         )
         if not ready and (obstacle := self.obstacle()):
             raise TopologyError(

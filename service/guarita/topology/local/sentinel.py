@@ -97,7 +97,7 @@ class LocalSentinel(Installation):
             port = self._named_port()
             return port not in (None, old.port) and self._says(self.node_at(port), "master")
 
-        if not processes.wait_until(promoted, timeout_s=timeout_s):
+        if not processes.wait_until(promoted, timeout_s=timeout_s, pause_s=0.05):
             raise TopologyError(f"No other primary than {old} within {timeout_s:g} s.")
         return self.primary()
 
