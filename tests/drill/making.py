@@ -84,6 +84,17 @@ def samples(every_us: int = 200_000) -> tuple[Sample, ...]:
     return tuple(found)
 
 
+# Made once: hypothesis looks through each strategy before it first draws from it.
+_SEEDS = st.integers(0, 1 << 32)
+_FATES = st.sampled_from(("ok", "fail", "lost", "ghost"))
+_BEGINS = st.lists(  # the counters are read first
+    st.integers(2000, DRAIN_US - SECOND_US), min_size=4, max_size=8
+)
+_DELAYS = st.integers(0, SECOND_US)
+_YES_OR_NO = st.booleans()
+_ATTEMPTS = st.sampled_from([*permutations("abc"), ()])
+
+
 @dataclass(slots=True)
 class _Installation:
     """Asked at moments in order; answers as the promise has it."""
@@ -102,7 +113,7 @@ class _Installation:
             took_us += self.random.randint(0, HEAL_US - started_us)
         fate = "ok"
         if fault and kind is not Kind.CREATE:
-            fate = self.draw(st.sampled_from(("ok", "fail", "lost", "ghost")))
+            fate = self.draw(_FATES)
         applied = fate in ("ok", "ghost")
         answer = self._apply(kind, ticket, attempt) if applied else Answer.UNAVAILABLE
         outcome = Outcome.OK if fate == "ok" else Outcome.FAIL
@@ -138,17 +149,15 @@ class _Installation:
 @st.composite
 def histories(draw: st.DrawFn) -> History:
     """A history of an installation that kept its promise, with everything that a verdict needs."""
-    made = _Installation(draw, Random(draw(st.integers(0, 1 << 32))))
-    between = st.integers(2000, DRAIN_US - SECOND_US)  # the counters are read first
-    begins = [2000, FAULT_US + 100, HEAL_US + 100]
-    begins += draw(st.lists(between, min_size=4, max_size=8))
+    made = _Installation(draw, Random(draw(_SEEDS)))
+    begins = [2000, FAULT_US + 100, HEAL_US + 100, *draw(_BEGINS)]
     for number, begin_us in enumerate(begins):
         ticket = f"t{number}"
         at_us = made.ask(Kind.CREATE, ticket, begin_us)
-        if number and draw(st.booleans()) and at_us < FAULT_US:
-            at_us = FAULT_US + draw(st.integers(0, SECOND_US))
-        at_once = draw(st.booleans())
-        for attempt in draw(st.sampled_from([*permutations("abc"), ()])):
+        if number and draw(_YES_OR_NO) and at_us < FAULT_US:
+            at_us = FAULT_US + draw(_DELAYS)
+        at_once = draw(_YES_OR_NO)
+        for attempt in draw(_ATTEMPTS):
             end_us = made.ask(Kind.REDEEM, ticket, at_us, attempt)
             at_us = at_us if at_once else end_us
     _look(made, len(begins))
