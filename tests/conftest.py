@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -12,6 +13,8 @@ from xdist.remote import Producer
 from xdist.scheduler import Scheduling
 
 import schedule
+
+gc.disable()  # until all tests are collected: it would go through them again and again
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,6 +44,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     schedule.sort(items)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
