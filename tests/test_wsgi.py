@@ -139,9 +139,8 @@ def test_a_stop_waits_for_who_is_being_answered_and_for_nobody_else(
         assert waiting.result().status == 503
 
 
-def test_a_missing_secret_is_said_once(tmp_path: Path, kind: str) -> None:
-    with serving(tmp_path, kind=kind, store=MEMORY) as service:
-        assert service.log().count("security.secret is not set") == 1
+def test_a_missing_secret_is_said_once(memory: Running) -> None:
+    assert memory.log().count("security.secret is not set") == 1
 
 
 def test_a_taken_port_is_one_sentence_and_status_3(

@@ -39,7 +39,7 @@ def sentinel(running: LocalSentinel) -> Iterator[LocalSentinel]:
 
 
 def eventually(done: Any, timeout_s: float = 20) -> None:
-    assert wait_until(done, timeout_s=timeout_s)
+    assert wait_until(done, timeout_s=timeout_s, pause_s=0.05)
 
 
 def ask(node: Node, path: str) -> tuple[int, str]:
