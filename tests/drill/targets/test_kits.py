@@ -9,6 +9,7 @@ import pytest
 from guarita.drill.targets.base import Shape
 from guarita.drill.targets.kits import KITS
 from guarita.drill.targets.nodes import DrillSentinel
+from guarita.processes import wait_until
 
 
 def lines_of(directory: Path, like: str | None, kind: str) -> list[str]:
@@ -44,3 +45,16 @@ def test_our_settings_without_agents_are_those_that_a_local_installation_has(
     same = set(lines_of(tmp_path / "b", "no-agent", "data"))
     changing = ("port", "dir", "shutdown-timeout", "replica-priority")
     assert {each for each in ours ^ same if not each.startswith(changing)} == set()
+
+
+def test_an_installation_whose_primary_counts_no_good_replicas_gets_ready(tmp_path: Path) -> None:
+    installation = DrillSentinel(tmp_path, Shape(agents=False, like="bitnami"), None)
+    try:
+        installation.up(timeout_s=60)
+        with installation.client(installation.replicas()[0]) as replica:
+            replica.replicaof("NO", "ONE")
+        assert wait_until(
+            lambda: "1 of 2 replicas in sync" in str(installation.problem()), timeout_s=10
+        )
+    finally:
+        installation.kill_all()

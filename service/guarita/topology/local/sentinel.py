@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from guarita.topology.local.nodes import Node
 
 PRIMARY_NAME = "guarita"
 QUORUM = 2
+_MAX_LAG_S = 2  # `min-replicas-max-lag` of a local installation
 
 
 class LocalSentinel(Installation):
@@ -114,8 +116,7 @@ class LocalSentinel(Installation):
         with self.client(primary) as client:
             info = client.info("replication")
         wanted = len(self.nodes) - 1
-        # Counts replicas that are online and acknowledged less than min-replicas-max-lag ago.
-        linked = int(info.get("min_slaves_good_slaves", 0))
+        linked = _good_replicas(info)
         if info["role"] != "master" or linked < wanted:
             return f"primary {primary} is {info['role']} with {linked} of {wanted} replicas in sync"
         for node in self.nodes:
@@ -260,3 +261,14 @@ def _remembered(config: Path) -> tuple[int, int]:
             case ["sentinel", "monitor", _, _, number, _]:
                 port = int(number)
     return epoch, port
+
+
+def _good_replicas(info: Mapping[str, Any]) -> int:
+    """How many are online and acknowledged not long ago, as the primary counts them.
+
+    It counts them only where it has `min-replicas-to-write` and `min-replicas-max-lag`.
+    """
+    if (counted := info.get("min_slaves_good_slaves")) is not None:
+        return int(counted)
+    links = [info[f"slave{number}"] for number in range(info["connected_slaves"])]
+    return sum(each["state"] == "online" and each["lag"] <= _MAX_LAG_S for each in links)
