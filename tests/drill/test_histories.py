@@ -22,6 +22,8 @@ def test_a_kept_history_is_judged_as_ever(path: Path) -> None:
     assert judgement.verdict == verdict
     if judgement.anomalies:
         assert any(kind.startswith(each.kind.replace(" ", "-")) for each in judgement.anomalies)
+    else:
+        assert kind.startswith("bound-missed") == bool(judgement.missed)
 
 
 def test_histories_are_kept() -> None:
