@@ -75,20 +75,40 @@ local function record_expires_s(record)
   return at
 end
 
-local function swept_s() return tonumber(redis.call('HGET', KEYS[2], 'swept') or '0') end
+local swept -- asked for once
+local function swept_s()
+  swept = swept or tonumber(redis.call('HGET', KEYS[2], 'swept') or '0')
+  return swept
+end
+
+local function change(field, by)
+  if redis.call('HINCRBY', KEYS[3], field, by) == 0 then redis.call('HDEL', KEYS[3], field) end
+end
 
 -- Count `live` more records (and `used` more redeemed ones) that go at `at_s`. A second that was
 -- swept before (by a primary whose clock was ahead) is not counted twice.
 local function count(at_s, live, used)
   if at_s <= swept_s() then return end
-  if live ~= 0 then
-    redis.call('HINCRBY', KEYS[2], 'live', live)
-    if redis.call('HINCRBY', KEYS[3], at_s, live) == 0 then redis.call('HDEL', KEYS[3], at_s) end
-  end
+  redis.call('HINCRBY', KEYS[2], 'live', live)
+  change(at_s, live)
   if used ~= 0 then
     redis.call('HINCRBY', KEYS[2], 'used', used)
-    if redis.call('HINCRBY', KEYS[3], at_s .. 'u', used) == 0 then redis.call('HDEL', KEYS[3], at_s .. 'u') end
+    change(at_s .. 'u', used)
   end
+end
+
+-- Count a record as used that goes at `to_s` from now on, and at `from_s` before.
+local function count_as_used(from_s, to_s)
+  if math.min(from_s, to_s) <= swept_s() then
+    count(from_s, -1, 0)
+    return count(to_s, 1, 1)
+  end
+  if from_s ~= to_s then -- as many live ones as before
+    change(from_s, -1)
+    change(to_s, 1)
+  end
+  redis.call('HINCRBY', KEYS[2], 'used', 1)
+  change(to_s .. 'u', 1)
 end
 
 local function drop_second(at_s)
@@ -112,6 +132,7 @@ local function sweep()
     end
   end
   redis.call('HSET', KEYS[2], 'swept', past_s)
+  swept = past_s
 end
 
 -- Every answer that a caller may rely on ends in a write, a refusal too: only behind a write does

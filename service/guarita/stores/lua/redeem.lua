@@ -37,11 +37,11 @@ end
 
 -- A primary whose clock is behind may still hold a ticket that is over by its own words.
 if now_ms > ticket_expires_s(record) * 1000 then return refuse('expired', record) end
-count(record_expires_s(record), -1, 0)
+local from_s = record_expires_s(record)
 record = string.sub(with_flag(record, USED), 1, TICKET)
   .. struct.pack('>I6I4', now_ms, expiry_s(tonumber(ARGV[4])))
   .. ARGV[2] .. ARGV[3] .. string.sub(record, TICKET + 1)
 save(record)
 tally('total_used')
-count(record_expires_s(record), 1, 1)
+count_as_used(from_s, record_expires_s(record))
 return {'admitted', record}
