@@ -51,6 +51,10 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_xdist_setupnodes() -> None:
+    gc.enable()  # whoever has workers collects nothing
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
     return schedule.Schedule(config, log)
 

@@ -63,7 +63,7 @@ SCENARIOS: dict[str, Scenario] = {
         outages.freeze_then_kill_replica, DOWN_AFTER_S + 2.5, durabilities=_BALANCED
     ),
     "given-up": Scenario(outages.frozen_after_given_up, 9.5, durabilities=_BALANCED),
-    "resume-in-failover": Scenario(outages.resume_in_failover, failed=None),
+    "resume-in-failover": Scenario(outages.resume_in_failover, 6.0),
     "restart-without-tail": Scenario(outages.restart_without_tail, measured={"as_primary": 0}),
     "full-load": Scenario(outages.full_load, measured={"failovers": 0}),
 }

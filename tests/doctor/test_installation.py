@@ -271,7 +271,7 @@ SENTINEL_SETTINGS = [
     ({"quorum-unsafe"}, "quorum", 1, 2),
     ({"down-after-short"}, "down-after-milliseconds", 2000, 3000),
     ({"down-after-long"}, "down-after-milliseconds", 30_000, 3000),
-    ({"failover-timeout-long"}, "failover-timeout", 180_000, 10_000),
+    ({"failover-timeout-long"}, "failover-timeout", 180_000, 3000),
     ({"parallel-syncs-few"}, "parallel-syncs", 1, 2),
 ]
 

@@ -97,8 +97,10 @@ def load_structlog() -> None:
     """
     if "rich" not in sys.modules:
         sys.modules["rich"] = None  # type: ignore[assignment] # as if it were not installed
-        importlib.import_module("structlog")
-        del sys.modules["rich"]
+        try:
+            importlib.import_module("structlog")
+        finally:
+            del sys.modules["rich"]
 
 
 def main() -> None:

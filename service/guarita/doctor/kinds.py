@@ -89,12 +89,14 @@ class Kind(Enum):
     REPLICA_OF_REPLICA = _error(
         "A replica follows another replica.",
         "What it follows may lag or be cut off, and the primary does not count it.",
-        "Sentinel puts it right after about 10 s. If it stays: `{cli} REPLICAOF {host} {port}`.",
+        "Sentinel puts it right after its failover-timeout. If it stays: "
+        "`{cli} REPLICAOF {host} {port}`.",
     )
     REPLICA_OF_DEAD = _error(
         "A replica follows an address that does not answer.",
         "Its data grows old, while it may look like a replica that can be promoted.",
-        "Sentinel puts it right after about 10 s. If it stays: `{cli} REPLICAOF {host} {port}`.",
+        "Sentinel puts it right after its failover-timeout. If it stays: "
+        "`{cli} REPLICAOF {host} {port}`.",
     )
     REPLICA_OF_OTHER = _error(
         "A replica follows a primary that is not the named one.",

@@ -1,9 +1,9 @@
 """Whom a running data node follows: the one that the Sentinels name. The decision.
 
 Sentinel alone makes a returning primary a replica after 8 to 11 s, and a replica that follows
-somebody else after about 10 s: it tells the replicas once, at the end of a failover, and one that
-loads just then (from a primary that came back in the midst of it) does not hear it. The agent does
-the first at once and the second after a moment.
+somebody else after the failover timeout: it tells the replicas once, at the end of a failover, and
+one that loads just then (from a primary that came back in the midst of it) does not hear it. The
+agent does the first at once and the second after a moment.
 """
 
 from __future__ import annotations

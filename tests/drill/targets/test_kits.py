@@ -45,6 +45,10 @@ def test_our_settings_without_agents_are_those_that_a_local_installation_has(
     same = set(lines_of(tmp_path / "b", "no-agent", "data"))
     changing = ("port", "dir", "shutdown-timeout", "replica-priority")
     assert {each for each in ours ^ same if not each.startswith(changing)} == set()
+    ours = set(lines_of(tmp_path / "c", None, "sentinel"))
+    same = set(lines_of(tmp_path / "d", "no-agent", "sentinel"))
+    changing = ("port", "dir", "sentinel myid", "sentinel monitor", "sentinel known-")
+    assert {each for each in ours ^ same if not each.startswith(changing)} == set()
 
 
 def test_an_installation_whose_primary_counts_no_good_replicas_gets_ready(tmp_path: Path) -> None:

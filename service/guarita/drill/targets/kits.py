@@ -39,7 +39,7 @@ _OURS = (
 
 KITS = {
     "no-agent": Kit(
-        "the same settings, without agents", "docs/architecture.md", 1000, 10_000, 2, _OURS
+        "the same settings, without agents", "docs/architecture.md", 1000, 3000, 2, _OURS
     ),
     "bitnami": Kit(
         "bitnami/redis",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -270,5 +271,5 @@ def _good_replicas(info: Mapping[str, Any]) -> int:
     """
     if (counted := info.get("min_slaves_good_slaves")) is not None:
         return int(counted)
-    links = [info[f"slave{number}"] for number in range(info["connected_slaves"])]
+    links = [told for name, told in info.items() if re.fullmatch(r"slave\d+", name)]
     return sum(each["state"] == "online" and each["lag"] <= _MAX_LAG_S for each in links)
