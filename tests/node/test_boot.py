@@ -52,6 +52,15 @@ def test_it_waits_for_a_failover_that_has_chosen_somebody(chosen):
         assert verdict.step is Step.WAIT
 
 
+def test_it_follows_whom_a_majority_names_while_the_others_are_still_told_so():
+    leader = says(A, failover=True, chosen=A)
+    for rest in ((A, A), (A, ME), (A,)):
+        verdict = decide(ME, history(), words(leader, *rest), ALL_KNOWN)
+        assert (verdict.step, verdict.primary) == (Step.FOLLOW, A)
+    assert decide(ME, history(), words(leader, B, B), ALL_KNOWN).step is Step.WAIT
+    assert decide(ME, history(), words(leader, ME, ME), ALL_KNOWN).step is Step.WAIT
+
+
 def test_it_waits_while_another_one_leads():
     leading = {A: peer(A, 9, Role.PRIMARY), B: peer(B)}
     verdict = decide(ME, history(), words(ME, ME, ME), leading)

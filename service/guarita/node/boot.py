@@ -34,11 +34,13 @@ def decide(
     me: Address, own: History, words: Words, peers: Mapping[Address, PeerState | None]
 ) -> Verdict:
     """What to start as. `peers` are all other data nodes, None where an agent does not answer."""
-    # Before anybody is chosen it makes no difference; an election that is lost takes long.
-    if words.chosen:
-        chosen = ", ".join(map(text, sorted(words.chosen)))
-        return Verdict(Step.WAIT, f"a failover is under way, to {chosen}")
     named = words.named
+    # Before anybody is chosen it makes no difference; an election that is lost takes long. The one
+    # whom a majority names already has been promoted: what is left is to tell the replicas.
+    settled = frozenset() if named == me else frozenset([named])
+    if chosen := words.chosen - settled:
+        others = ", ".join(map(text, sorted(chosen)))
+        return Verdict(Step.WAIT, f"a failover is under way, to {others}")
     if named is None:
         return Verdict(
             Step.WAIT,
