@@ -88,5 +88,5 @@ def test_a_process_does_not_inherit_what_it_must_not(
     code = "import os; print(os.environ.get('REDIS_HOST'), os.environ['KEPT'])"
     log = tmp_path / "environment"
     processes.spawn([sys.executable, "-c", code], cwd=tmp_path, log=log, without=("REDIS_",))
-    assert processes.wait_until(lambda: log.read_text() != "", timeout_s=20)
+    assert processes.wait_until(lambda: log.read_text().endswith("\n"), timeout_s=20)
     assert log.read_text() == "None yes\n"
