@@ -314,6 +314,7 @@ _ALL = (
         at_most={"not_switched": 0, "never_loading": 0},
         durabilities=_BALANCED,
         shape=Shape(load_key_us=3000),
+        fresh=True,  # what it loads must not be of an earlier repetition as well
         reported_as="DandyDeveloper/charts#399",
     ),
     Scenario(
