@@ -46,10 +46,7 @@ ps: ## Show the containers of the kit
 logs: ## Show what the kit logs; KIT_ARGS='--follow service-1'
 	@python3 deploy/kit.py logs $(KIT) -- $(KIT_ARGS)
 
-# The first time, what pytest makes of the tests is kept before six workers make it at once.
-test: python ## Run every test that needs no containers; PYTEST_ARGS='-k name' chooses some
-	@ls tests/__pycache__/*-pytest-*.pyc >/dev/null 2>&1 || $(BIN)/pytest --collect-only -q >/dev/null 2>&1 & \
-		$(SCRIPTS)/setup_redis.sh || true; wait
+test: setup ## Run every test that needs no containers; PYTEST_ARGS='-k name' chooses some
 	@$(BIN)/pytest --numprocesses 6 --no-loadscope-reorder -m 'not container and not chart and not kubernetes and not played' $(PYTEST_ARGS)
 
 crowd: setup ## Let 11000 callers wait at once while the primary is replaced, with nothing beside it

@@ -123,7 +123,7 @@ install_with_uv() {
     sed -n '/^uv==/,/[^\\]$/p' requirements.lock >"$VENV/uv.lock"
     pip_install --require-hashes --no-deps -r "$VENV/uv.lock" || return 1
     index=${PIP_INDEX_URL:-$("$VENV/bin/pip" config get global.index-url 2>/dev/null || true)}
-    UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$index} UV_LINK_MODE=copy "$VENV/bin/uv" pip install \
+    UV_DEFAULT_INDEX=${UV_DEFAULT_INDEX:-$index} "$VENV/bin/uv" pip install \
         --quiet --python "$VENV/bin/python" --require-hashes -r requirements.lock
 }
 
