@@ -15,7 +15,7 @@ from guarita.drill.lines import Writer, no_collection, read
 from guarita.drill.playing import Drill, Plan, Say, Stopped, header_of
 from guarita.drill.report import Result
 from guarita.drill.scenarios import Scenario
-from guarita.drill.targets import certificates, proxies, slow
+from guarita.drill.targets import certificates, names, proxies, slow
 from guarita.drill.targets.base import Shape, Target
 from guarita.errors import TopologyError
 
@@ -59,16 +59,18 @@ def lacking(scenario: Scenario, without_network: str | None) -> str | None:
         or scenario.not_here
         or slow.lacking(scenario.shape)
         or certificates.lacking(scenario.shape)
+        or names.lacking(scenario.shape)
     )
 
 
 def _lacking_network(scenario: Scenario, reason: str) -> str | None:
     """Where there is none: cuts alone can be made otherwise."""
     faults = [each for part in scenario.parts for each in part.faults]
-    if scenario.shape.small_disk or any(isinstance(each, NEED_LOSSES) for each in faults):
+    shape = scenario.shape
+    if shape.small_disk or shape.names or any(isinstance(each, NEED_LOSSES) for each in faults):
         return reason
     if any(isinstance(each, NEED_CUTS) for each in faults):
-        without_proxies = proxies.lacking(scenario.shape)
+        without_proxies = proxies.lacking(shape)
         return f"{reason}; {without_proxies}" if without_proxies else None
     return None
 

@@ -10,6 +10,7 @@ from guarita.config import Durability
 from guarita.drill.faults.base import Fault
 from guarita.drill.faults.data import DamagedAof, FullDisk, RestartEmpty, RestartWithoutTail
 from guarita.drill.faults.links import CUT_S, Isolate, IsolatedRestart, LoseAnswers, LossyNetwork
+from guarita.drill.faults.names import SpoilNames
 from guarita.drill.faults.passwords import CertificateChange, PasswordChange
 from guarita.drill.faults.roles import (
     ForcedFailover,
@@ -66,6 +67,8 @@ _NOTHING_LOST = "nothing lost"
 _SWITCHED = {"not_switched": 0}
 _CLUSTER = Shape(topology="cluster", sentinels=0, agents=False)
 _FAST = Shape(durability=Durability.FAST)
+_NAMES = Shape(names=True)
+_WITHOUT_NAMES_S = DOWN_AFTER_S + 10.0
 
 _ALL = (
     Scenario(
@@ -221,13 +224,24 @@ _ALL = (
         "addresses: there is no other one to swap them with, as pods of one cluster have",
         reported_as="bitnami/charts#8224; spotahome#550",
     ),
-    Scenario(
-        "D12",
-        "names stop resolving, or resolve slowly",
-        "a failover within down-after and 10 seconds",
-        not_here="nodes of a local installation are known by address, and nothing in it is "
-        "resolved: on an installation with names, play a command that breaks them (--url)",
-        reported_as="redis#12184; bitnami/charts#9689",
+    *(
+        Scenario(
+            f"D12{letter}",
+            f"{how}, then kill -9 the primary",
+            "a failover within down-after and 10 seconds",
+            (fault,),
+            pause_s=_WITHOUT_NAMES_S,
+            at_most={"failover_s": _WITHOUT_NAMES_S},
+            durabilities=_BALANCED,
+            shape=_NAMES,
+            reported_as="redis#12184; bitnami/charts#9689",
+        )
+        for letter, how, fault in (
+            ("a", "the primary's name is gone", SpoilNames(gone=("primary",))),
+            ("b", "no name resolves", SpoilNames(gone=("nodes", "sentinels"))),
+            ("c", "names resolve 200 ms late", SpoilNames(late_ms=200)),
+            ("d", "no question for a name is answered", SpoilNames(silent=True)),
+        )
     ),
     Scenario(
         "D13",

@@ -70,6 +70,7 @@ def settle() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @contextmanager
@@ -77,9 +78,11 @@ def patching() -> Iterator[None]:
     """To be put around gevent's patching of a worker, which then starts in half the time.
 
     gevent asks for its plugins 25 times while it patches, and each time all installed packages are
-    read. Afterwards no greenlet gives way to another while it counts for the metrics: gevent's lock
-    costs more than the count.
+    read. Nothing is collected from here until `settle`: what a worker loads, it keeps. Afterwards
+    no greenlet gives way to another while it counts for the metrics: gevent's lock costs more than
+    the count.
     """
+    gc.disable()
     ask, found = metadata.entry_points, metadata.entry_points()
     metadata.entry_points = lambda **chosen: found.select(**chosen)  # type: ignore[assignment]
     try:

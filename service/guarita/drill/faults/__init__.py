@@ -6,6 +6,7 @@ from guarita.drill.faults.base import Fault
 from guarita.drill.faults.commands import Command
 from guarita.drill.faults.data import DamagedAof, FullDisk, RestartEmpty, RestartWithoutTail
 from guarita.drill.faults.links import Isolate, IsolatedRestart, LoseAnswers, LossyNetwork
+from guarita.drill.faults.names import SpoilNames
 from guarita.drill.faults.passwords import CertificateChange, PasswordChange
 from guarita.drill.faults.roles import (
     ForcedFailover,
@@ -41,6 +42,7 @@ _ALL: tuple[type[Fault], ...] = (
     IsolatedRestart,
     LossyNetwork,
     LoseAnswers,
+    SpoilNames,
     ForcedFailover,
     Redirect,
     ResetThenKill,

@@ -30,6 +30,7 @@ class Power(StrEnum):
     LOSE = "lose and delay packets"
     PASSWORDS = "change passwords while it runs"
     CERTIFICATES = "change certificates while it runs"
+    NAMES = "spoil the names of nodes"
 
 
 class Breakage(StrEnum):
@@ -50,6 +51,7 @@ class Shape:
     agents: bool = True
     users: bool = False  # the default user is off, and each role has the least rights
     tls: bool = False  # nodes and Sentinels speak TLS alone
+    names: bool = False  # nodes and Sentinels are known by names that are looked up
     small_disk: bool = False
     fsync_s: float = 0.0  # what each fsync of a data node takes longer
     load_key_us: int = 0  # what each key takes longer when a data node loads its data
@@ -66,6 +68,15 @@ class Terms:
     session_ttl_s: int = DAY_S
     replay_window_s: int = DAY_S
     cache_age_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spoilt:
+    """Names as they are not to be."""
+
+    gone: tuple[str, ...] = ()  # nodes that have none
+    late_ms: int = 0  # how long each answer takes
+    silent: bool = False  # there is no answer
 
 
 class Target(Protocol):
@@ -175,5 +186,7 @@ class Target(Protocol):
     def lost_packets(self) -> int:
         """How many were lost since `slow`, until `mend`."""
 
+    def spoil_names(self, how: Spoilt) -> None: ...
+
     def mend(self) -> None:
-        """Take away every cut and slowness."""
+        """Take away every cut and slowness; names are as they were."""

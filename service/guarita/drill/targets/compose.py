@@ -19,7 +19,7 @@ from guarita import __version__
 from guarita.drill.clock import rest
 from guarita.drill.history import Sample
 from guarita.drill.scenarios import Scenario
-from guarita.drill.targets.base import Power, Shape, Terms
+from guarita.drill.targets.base import Power, Shape, Spoilt, Terms
 from guarita.drill.targets.links import Links, without_loss
 from guarita.drill.targets.nodes import heard, held_back_s, sample_of
 from guarita.drill.targets.slow import load_arguments
@@ -36,7 +36,6 @@ SERVICES = 2
 DISK_MB = 24
 _NOT_THERE = {
     "D11": "the addresses of its containers are fixed",
-    "D12": "names stand in /etc/hosts of its containers, so nothing is resolved",
     "D17": "its nodes speak no TLS",
     "D27": "it is one region",
 }
@@ -145,6 +144,8 @@ class ComposeTarget:
                 return without_loss()
             case Power.CERTIFICATES:
                 return "its nodes speak no TLS"
+            case Power.NAMES:
+                return "names stand in /etc/hosts of its containers, so nothing is resolved"
             case Power.AGENTS:
                 return None if self.sentinels else "nodes run without agents here"
         return None
@@ -294,6 +295,9 @@ class ComposeTarget:
 
     def lost_packets(self) -> int:
         return self._links.lost_packets
+
+    def spoil_names(self, how: Spoilt) -> None:  # noqa: ARG002
+        raise TopologyError(str(self.lacks(Power.NAMES)))
 
     def mend(self) -> None:
         self._links.mend()

@@ -32,7 +32,7 @@ from guarita.drill.faults.stops import (
 )
 from guarita.drill.history import Role, Sample
 from guarita.drill.scenarios import Scenario
-from guarita.drill.targets.base import Power, Shape, Terms
+from guarita.drill.targets.base import Power, Shape, Spoilt, Terms
 from guarita.drill.workload.load import Place
 from guarita.errors import TopologyError
 from guarita.processes import Condition, wait_until
@@ -135,7 +135,7 @@ class KubernetesTarget:
                 return "links are not cut in a cluster"
             case Power.FILES:
                 return "the files of its pods are out of reach"
-            case Power.LOSE | Power.PASSWORDS | Power.CERTIFICATES:
+            case Power.LOSE | Power.PASSWORDS | Power.CERTIFICATES | Power.NAMES:
                 return "that is not done in a cluster"
         return None
 
@@ -294,6 +294,9 @@ class KubernetesTarget:
         delay_ms: int,  # noqa: ARG002
     ) -> str | None:
         raise TopologyError(str(self.lacks(Power.CUT)))
+
+    def spoil_names(self, how: Spoilt) -> None:  # noqa: ARG002
+        raise TopologyError(str(self.lacks(Power.NAMES)))
 
     def lost_packets(self) -> int:
         """None are lost here."""

@@ -16,8 +16,9 @@ from guarita import __version__
 from guarita.drill.clock import rest
 from guarita.drill.history import Sample
 from guarita.drill.targets import proxies
-from guarita.drill.targets.base import Power, Shape, Terms
-from guarita.drill.targets.network import Network
+from guarita.drill.targets.base import Power, Shape, Spoilt, Terms
+from guarita.drill.targets.names import Names
+from guarita.drill.targets.network import GATE, Network
 from guarita.drill.targets.nodes import (
     READY_S,
     DrillCluster,
@@ -56,6 +57,8 @@ class LocalTarget:
         self._network = Network(_addresses(shape)) if without_network is None else None
         has_proxies = self._network is None and proxies.lacking(shape) is None
         self._proxies = Proxies(self._directory) if has_proxies else None
+        has_names = self._network is not None and shape.names
+        self._names = Names(_addresses(shape), self._directory, at=GATE) if has_names else None
         self.installation: DrillSentinel | DrillCluster = (
             DrillCluster(self._directory, self._network)
             if shape.topology == "cluster"
@@ -76,7 +79,7 @@ class LocalTarget:
     def end(self) -> None:
         self.services.kill_all()
         self.installation.kill_all()
-        for each in (self._network, self._proxies):
+        for each in (self._names, self._network, self._proxies):
             if each:
                 each.close()
 
@@ -86,6 +89,8 @@ class LocalTarget:
                 return self._without_network
             case Power.LOSE:
                 return self._without_network
+            case Power.NAMES if self._names is None:
+                return self._without_network or "its nodes are known by address"
             case Power.AGENTS:
                 return None if self.shape.agents else "nodes run without agents here"
             case Power.CERTIFICATES if not self.shape.tls:
@@ -144,8 +149,9 @@ class LocalTarget:
         node = self._node(name)
         client = self.installation.client(node, timeout_s=SAMPLE_S)
         names = {
-            self._announced(each): each.name
+            where: each.name
             for each in (*self.installation.nodes, *self.installation.sentinels)
+            for where in (self._announced(each), each.address)
         }
         return lambda at_us: sample_of(client, node, names, at_us)
 
@@ -259,10 +265,17 @@ class LocalTarget:
         nodes = (*self.installation.nodes, *self.installation.sentinels)
         return lambda: all(certificates.is_shown(each.name, each.address) for each in nodes)
 
+    def spoil_names(self, how: Spoilt) -> None:
+        if self._names is None:
+            raise TopologyError(str(self.lacks(Power.NAMES)))
+        self._names.spoil(how)
+
     def mend(self) -> None:
         for each in (self._network, self._proxies):
             if each:
                 each.mend()
+        if self._names:
+            self._names.spoil(Spoilt())
 
     # Inside
 

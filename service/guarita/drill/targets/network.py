@@ -22,7 +22,7 @@ from guarita.processes import wait_until
 
 TOOLS = ("unshare", "nsenter", "ip", "nft")
 _APART = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc")
-_GATE = "10.77.255.254"
+GATE = "10.77.255.254"  # this process, as all of them reach it
 _OWN = Path("/proc/self/ns/net")
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 # An earlier network of this process may have left it.
@@ -73,7 +73,7 @@ class Network:
         self._holders: dict[str, subprocess.Popen[bytes]] = {}
         self._late: list[list[str]] = []  # what makes packets come in time again
         _run("ip", "link", "set", "lo", "up")
-        _run("ip", "address", "replace", f"{_GATE}/32", "dev", "lo")
+        _run("ip", "address", "replace", f"{GATE}/32", "dev", "lo")
         _FORWARD.write_text("1")
         _run("nft", "-f", "-", text=_TABLE)
         for name in addresses:
@@ -150,14 +150,14 @@ class Network:
         peer = ("peer", "name", "drill", "netns", str(holder.pid))
         _run("ip", "link", "add", here, "type", "veth", *peer)
         _run("ip", "link", "set", here, "up")
-        _run("ip", "route", "add", f"{address}/32", "dev", here, "src", _GATE)
+        _run("ip", "route", "add", f"{address}/32", "dev", here, "src", GATE)
         inside = self.enter(name)
         for words in (
             ("link", "set", "lo", "up"),
             ("address", "add", f"{address}/32", "dev", "drill"),
             ("link", "set", "drill", "up"),
-            ("route", "add", f"{_GATE}/32", "dev", "drill"),
-            ("route", "add", "default", "via", _GATE),
+            ("route", "add", f"{GATE}/32", "dev", "drill"),
+            ("route", "add", "default", "via", GATE),
         ):
             _run(*inside, "ip", *words)
 

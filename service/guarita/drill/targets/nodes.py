@@ -17,6 +17,7 @@ from guarita.drill.history import Role, Sample
 from guarita.drill.targets.base import Shape
 from guarita.drill.targets.certificates import Certificates
 from guarita.drill.targets.kits import KITS
+from guarita.drill.targets.names import name_of
 from guarita.drill.targets.network import Network
 from guarita.drill.targets.proxies import HOST as PROXIES_HOST
 from guarita.drill.targets.proxies import Proxies
@@ -87,7 +88,9 @@ class DrillSentinel(LocalSentinel):
 
     def announced(self, node: Node) -> tuple[str, int]:
         """Where the others reach it."""
-        return (PROXIES_HOST, node.port) if self._proxies else node.address
+        if self._proxies:
+            return PROXIES_HOST, node.port
+        return (name_of(node.name), node.port) if self._shape.names else node.address
 
     def make_directory(self, node: Node) -> None:
         super().make_directory(node)
@@ -156,18 +159,18 @@ class DrillSentinel(LocalSentinel):
             settings["node"]["tls"] = self.certificates.settings_of(node.name)
             for part in ("data", "sentinel"):
                 settings["store"][part]["tls"] = self.certificates.caller_settings
-        if self._proxies:
-            self._put_behind_proxies(settings, node)
+        if self._proxies or self._shape.names:
+            self._announce_elsewhere(settings, node)
         return settings
 
-    def _put_behind_proxies(self, settings: dict[str, Any], node: Node) -> None:
+    def _announce_elsewhere(self, settings: dict[str, Any], node: Node) -> None:
         others = [each for each in self.nodes if each != node]
         settings["store"]["sentinel"]["nodes"] = [self._announced(e) for e in self.sentinels]
         settings["node"] |= {
             "announce": self._announced(node),
             "bind": [node.host],
             "peers": [self._announced(each) for each in self.nodes],
-            "agents": [f"{PROXIES_HOST}:{each.http_port}" for each in others],
+            "agents": [f"{self.announced(each)[0]}:{each.http_port}" for each in others],
         }
 
     def _announced(self, node: Node) -> str:

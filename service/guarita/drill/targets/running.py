@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from guarita.drill.history import Sample
-from guarita.drill.targets.base import Power, Shape, Terms
+from guarita.drill.targets.base import Power, Shape, Spoilt, Terms
 from guarita.drill.workload.load import Place
 from guarita.errors import TopologyError
 from guarita.processes import Condition, wait_until
@@ -150,6 +150,9 @@ class RunningTarget:
         self, some: Iterable[str], others: Iterable[str], *, loss_percent: int, delay_ms: int
     ) -> str | None:
         _refuse(some, others, loss_percent, delay_ms)
+
+    def spoil_names(self, how: Spoilt) -> None:
+        _refuse(how)
 
     def lost_packets(self) -> int:
         """None are lost here."""
