@@ -37,8 +37,10 @@ class Service:
 
     def open(self) -> tuple[Sessions, App]:
         """The sessions, whose `store.close()` gives the store back, and the application."""
+        from guarita import hosts
         from guarita.api.app import create_app
 
+        hosts.keep(self.settings)
         sessions = open_sessions(self.settings, self.secret)
         return sessions, create_app(self.settings, sessions, metrics_dir=self.metrics_dir)
 

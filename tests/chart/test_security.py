@@ -12,6 +12,10 @@ from .test_objects import each_base
 pytestmark = pytest.mark.chart
 
 
+def every_container(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
 @each_base
 def test_every_pod_meets_what_restricted_asks_for(base: str) -> None:
     for name, spec in render(base=base).pod_specs().items():
@@ -20,7 +24,7 @@ def test_every_pod_meets_what_restricted_asks_for(base: str) -> None:
         assert pod["runAsUser"] > 0, name
         assert pod["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys(), name
-        for container in spec["containers"]:
+        for container in every_container(spec):
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
                 "readOnlyRootFilesystem": True,
@@ -31,7 +35,7 @@ def test_every_pod_meets_what_restricted_asks_for(base: str) -> None:
 @each_base
 def test_every_container_says_what_it_needs(base: str) -> None:
     for name, spec in render(base=base).pod_specs().items():
-        for container in spec["containers"]:
+        for container in every_container(spec):
             resources: dict[str, Any] = container["resources"]
             assert resources["requests"].keys() == {"cpu", "memory"}, name
             assert "memory" in resources["limits"], name
@@ -48,7 +52,7 @@ def test_only_agents_and_the_job_get_a_token(base: str) -> None:
 @each_base
 def test_no_shell_is_called(base: str) -> None:
     for name, spec in render(base=base).pod_specs().items():
-        for container in spec["containers"]:
+        for container in every_container(spec):
             words = [*container.get("command", []), *container.get("args", [])]
             assert not any(word.rpartition("/")[2] in ("sh", "bash") for word in words), name
 

@@ -92,6 +92,31 @@ securityContext:
   capabilities: {drop: [ALL]}
 {{- end -}}
 
+{{/* Whether names are kept in a hosts file, so that no Sentinel waits for the name service. */}}
+{{- define "guarita.hasHosts" -}}
+{{- if eq .Values.topology "sentinel" }}true{{ end -}}
+{{- end -}}
+
+{{/* Before ours, the given ones beside it: a hosts file of this pod that ours may write. */}}
+{{- define "guarita.initContainers" -}}
+{{- if or (include "guarita.hasHosts" .root) .values.initContainers -}}
+initContainers:
+  {{- if include "guarita.hasHosts" .root }}
+  - name: hosts
+    {{- include "guarita.containerSettings" .root | nindent 4 }}
+    command: [cp, /etc/hosts, /hosts/hosts]
+    resources:
+      requests: {cpu: 10m, memory: 16Mi}
+      limits: {memory: 32Mi}
+    volumeMounts:
+      - {name: hosts, mountPath: /hosts}
+  {{- end }}
+  {{- with .values.initContainers }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+{{- end -}}
+
 {{/* Files from the Secret: (dict "root" $ "keys" (list ...) "changing" true); with the last, also the
 passwords beside those that are being changed. */}}
 {{- define "guarita.secretVolume" -}}

@@ -13,6 +13,7 @@ from guarita.config.values import (
     Name,
     Seconds,
     SecretFile,
+    SharedFile,
     Switch,
     Whole,
     read_secret_file,
@@ -156,6 +157,9 @@ class StoreSettings(Section):
     data_nodes: Addresses = ()
     """Every data node as the servers announce it, `host:port`; `strict` requires these, and
     without them those that were ever seen."""
+    hosts_file: SharedFile | None = None
+    """A hosts file, usually `/etc/hosts`, in which this process keeps the addresses of all nodes'
+    names: nobody waits for a name server then."""
     deadline_s: Seconds = 10.0
     """Seconds that one request may wait for the store, retries and failover included."""
     max_waiting: Whole = Field(10_000, ge=1)

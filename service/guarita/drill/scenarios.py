@@ -68,7 +68,6 @@ _SWITCHED = {"not_switched": 0}
 _CLUSTER = Shape(topology="cluster", sentinels=0, agents=False)
 _FAST = Shape(durability=Durability.FAST)
 _NAMES = Shape(names=True)
-_WITHOUT_NAMES_S = DOWN_AFTER_S + 10.0
 
 _ALL = (
     Scenario(
@@ -230,8 +229,8 @@ _ALL = (
             f"{how}, then kill -9 the primary",
             "a failover within down-after and 10 seconds",
             (fault,),
-            pause_s=_WITHOUT_NAMES_S,
-            at_most={"failover_s": _WITHOUT_NAMES_S},
+            pause_s=6.0,
+            at_most={"failover_s": DOWN_AFTER_S + 10.0},
             durabilities=_BALANCED,
             shape=_NAMES,
             reported_as="redis#12184; bitnami/charts#9689",

@@ -13,7 +13,7 @@ import redis
 import structlog
 from redis.exceptions import RedisError
 
-from guarita import logs
+from guarita import hosts, logs
 from guarita.clients import client, local_connection
 from guarita.config import Address as ConfigAddress
 from guarita.config import Credentials, Settings, check_data_node
@@ -112,6 +112,7 @@ class Agent:
     def run(self) -> int:
         """Until it is asked to stop, or the server can not be kept up."""
         directory = enter(self._settings.node.data_dir)
+        hosts.keep(self._settings)
         self._endpoint.start()
         self._watch.start()
         if self._label:

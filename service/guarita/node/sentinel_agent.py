@@ -12,7 +12,7 @@ from typing import cast
 import structlog
 from redis.exceptions import RedisError
 
-from guarita import logs
+from guarita import hosts, logs
 from guarita.clients import client
 from guarita.config import Address as ConfigAddress
 from guarita.config import Credentials, Settings, check_sentinel
@@ -102,6 +102,7 @@ class SentinelAgent:
     def run(self) -> int:
         """Until it is asked to stop, or the server can not be kept up."""
         directory = enter(self._settings.node.data_dir)
+        hosts.keep(self._settings)
         self._endpoint.start()
         restarts = Restarts()
         try:

@@ -89,3 +89,23 @@ def test_what_is_no_question_is_not_answered(tmp_path: Path) -> None:
         tmp_path,
     )
     assert (told, after) == ([], ["10.77.0.1"])
+
+
+def test_with_a_hosts_file_nobody_waits_for_names_that_are_late_gone_or_never_told(
+    tmp_path: Path,
+) -> None:
+    at_once, gone, silent = play(
+        "from guarita import hosts\n"
+        "from guarita.config import Settings\n"
+        "nodes = ['node-1.drill:7001', 'node-2.drill:7002']\n"
+        "store = {'topology': 'sentinel', 'data_nodes': nodes, 'hosts_file': '/etc/hosts'}\n"
+        "hosts.keep(Settings.model_validate({'store': store | {'sentinel': {'nodes': nodes}}}))\n"
+        "while Path('/etc/hosts').read_text().count('# guarita') < 2: time.sleep(0.01)\n"
+        "told = []\n"
+        "for how in (Spoilt(late_ms=700), Spoilt(('node-1',)), Spoilt(silent=True)):\n"
+        "    names.spoil(how); told.append(ask('node-1.drill'))\n"
+        "print(json.dumps(told))",
+        tmp_path,
+    )
+    assert at_once[0] == gone[0] == silent[0] == ["10.77.0.1"]
+    assert max(at_once[1], gone[1], silent[1]) < 0.5

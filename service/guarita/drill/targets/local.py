@@ -17,7 +17,7 @@ from guarita.drill.clock import rest
 from guarita.drill.history import Sample
 from guarita.drill.targets import proxies
 from guarita.drill.targets.base import Power, Shape, Spoilt, Terms
-from guarita.drill.targets.names import Names
+from guarita.drill.targets.names import HOSTS, Names
 from guarita.drill.targets.network import GATE, Network
 from guarita.drill.targets.nodes import (
     READY_S,
@@ -292,8 +292,10 @@ class LocalTarget:
             }
         certificates = installation.certificates
         tls = {"tls": certificates.caller_settings} if certificates else {}
+        names = {"hosts_file": str(HOSTS)} if self.shape.names else {}
         return {
             **common,
+            **names,
             "data_nodes": nodes,
             "data": {
                 **(_service_user(self.shape) or {"password_file": str(installation.password_file)}),

@@ -1,41 +1,41 @@
 """Names for the nodes of a drill, and a name server that can forget them, be late or be silent.
 
-It is for a process that has mounts of its own, as `network.apart` gives it: what stands in
-/etc/resolv.conf there is for this drill alone.
+They are for a process that has mounts of its own, as `network.apart` gives it: what stands in
+/etc/resolv.conf and /etc/hosts there is for this drill alone.
 """
 
 from __future__ import annotations
 
 import socket
 import socketserver
-import struct
 import subprocess
 import threading
 import time
 from collections.abc import Mapping
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
+
+import dns.message
+from dns.exception import DNSException
+from dns.rcode import NXDOMAIN
+from dns.rdataclass import IN
+from dns.rdatatype import A
+from dns.rrset import from_text
 
 from guarita.drill.targets.base import Shape, Spoilt
 from guarita.errors import TopologyError
 
 ZONE = "drill"
 _PORT = 53
-_RESOLV_CONF = Path("/etc/resolv.conf")
-_HEADER = struct.Struct(">6H")
-_ANSWER = struct.Struct(">3HIH4s")
-_A, _INTERNET, _TTL_S = 1, 1, 1
-_NO_SUCH_NAME = 3
-_RESPONSE = 0x8580  # authoritative, and whatever was asked for: RFC 1035 section 4.1.1
-_NAME_OF_QUESTION = 0xC00C  # a pointer to it
+RESOLV_CONF = Path("/etc/resolv.conf")
+HOSTS = Path("/etc/hosts")
+_TTL_S = 1
 
 
 def lacking(shape: Shape) -> str | None:
     """Why nodes cannot have names here, in words."""
-    if shape.names and not _RESOLV_CONF.exists():
-        return f"there is no {_RESOLV_CONF} that could name a server of names"
-    return None
+    missing = [str(each) for each in (RESOLV_CONF, HOSTS) if not each.exists()]
+    return f"there is no {' and no '.join(missing)} here" if shape.names and missing else None
 
 
 def name_of(node: str) -> str:
@@ -69,14 +69,16 @@ class Names:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
-        _run("umount", str(_RESOLV_CONF))
+        for path in (RESOLV_CONF, HOSTS):
+            _run("umount", str(path))
 
     def _mount(self, directory: Path, at: str) -> None:
         """Have this resolver used, and see that it is."""
         directory.mkdir(parents=True, exist_ok=True)
-        mine = directory / "resolv.conf"
-        mine.write_text(f"nameserver {at}\n")
-        _run("mount", "--bind", str(mine), str(_RESOLV_CONF))
+        for path, text in ((RESOLV_CONF, f"nameserver {at}\n"), (HOSTS, "127.0.0.1\tlocalhost\n")):
+            mine = directory / path.name
+            mine.write_text(text)
+            _run("mount", "--bind", str(mine), str(path))
         for name, address in self._addresses.items():
             try:
                 found = {each[4][0] for each in socket.getaddrinfo(name, None, socket.AF_INET)}
@@ -86,35 +88,24 @@ class Names:
                 raise TopologyError(f"{name} is {found} in this drill, not {address}")
 
     def _answer(self, question: bytes) -> bytes | None:
-        """To a question of one name, as RFC 1035 has it; None: no answer."""
+        """To a question for one name; None: no answer."""
         how = self._how
-        if how.silent or (asked := _asked(question)) is None:
+        if how.silent:
             return None
-        name, kind, end = asked
+        try:
+            asked = dns.message.from_wire(question)
+            (wanted,) = asked.question
+        except (DNSException, ValueError):
+            return None
         time.sleep(how.late_ms / 1000)
-        is_gone = name in map(name_of, how.gone)
-        address = None if is_gone else self._addresses.get(name)
-        answers = b""
-        if address and kind == _A:
-            packed = IPv4Address(address).packed
-            answers = _ANSWER.pack(_NAME_OF_QUESTION, _A, _INTERNET, _TTL_S, len(packed), packed)
-        told = _RESPONSE | (0 if address else _NO_SUCH_NAME)
-        number = struct.unpack_from(">H", question)[0]
-        header = _HEADER.pack(number, told, 1, bool(answers), 0, 0)
-        return header + question[_HEADER.size : end] + answers
-
-
-def _asked(question: bytes) -> tuple[str, int, int] | None:
-    """The name and the kind of record that are asked for, and where the question ends."""
-    labels, at = [], _HEADER.size
-    try:
-        while length := question[at]:
-            labels.append(question[at + 1 : at + 1 + length].decode("ascii").lower())
-            at += 1 + length
-        (kind,) = struct.unpack_from(">H", question, at + 1)
-    except (IndexError, UnicodeDecodeError, struct.error):
-        return None
-    return ".".join(labels), kind, at + 5
+        reply = dns.message.make_response(asked)
+        name = wanted.name.to_text(omit_final_dot=True).lower()
+        if name in self._addresses and name not in map(name_of, how.gone):
+            if wanted.rdtype == A:
+                reply.answer.append(from_text(wanted.name, _TTL_S, IN, A, self._addresses[name]))
+        else:
+            reply.set_rcode(NXDOMAIN)
+        return reply.to_wire()
 
 
 def _run(*argv: Any) -> None:

@@ -17,7 +17,7 @@ from guarita.drill.history import Role, Sample
 from guarita.drill.targets.base import Shape
 from guarita.drill.targets.certificates import Certificates
 from guarita.drill.targets.kits import KITS
-from guarita.drill.targets.names import name_of
+from guarita.drill.targets.names import HOSTS, name_of
 from guarita.drill.targets.network import Network
 from guarita.drill.targets.proxies import HOST as PROXIES_HOST
 from guarita.drill.targets.proxies import Proxies
@@ -159,6 +159,8 @@ class DrillSentinel(LocalSentinel):
             settings["node"]["tls"] = self.certificates.settings_of(node.name)
             for part in ("data", "sentinel"):
                 settings["store"][part]["tls"] = self.certificates.caller_settings
+        if self._shape.names:
+            settings["store"]["hosts_file"] = str(HOSTS)
         if self._proxies or self._shape.names:
             self._announce_elsewhere(settings, node)
         return settings
