@@ -48,9 +48,12 @@ def test_an_example_loads_as_it_is(example: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_loads_with_all_its_settings_switched_on(example: Path, tmp_path: Path) -> None:
     text = switched_on(example.read_text("utf-8"))
+    for name in files_named_in(yaml.safe_load(text)):
+        text = text.replace(f" {name}", f" {name.lstrip('/')}")  # no file of this machine
     data = yaml.safe_load(text)
     for name in files_named_in(data):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        assert not Path(name).is_absolute()
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("0123456789abcdef" * 2 + "\n")
     file = tmp_path / example.name
     file.write_text(text, "utf-8")

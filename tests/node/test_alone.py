@@ -114,16 +114,24 @@ def test_a_renewed_certificate_is_shown_without_a_restart(start: Node, tmp_path:
 
 
 @pytest.mark.cluster
-def test_a_primary_of_a_cluster_that_is_to_stop_lets_a_replica_take_over(start: Node) -> None:
+def test_nodes_of_a_cluster_stop_in_turn_and_are_known_by_one_address(start: Node) -> None:
+    """A replica connects from another address than its own where that is one of a Service."""
+    host = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
     ports = free_ports(6, with_bus=True)
     agents = free_ports(6)
-    store = {"topology": "cluster", "cluster": {"nodes": [f"127.0.0.1:{port}" for port in ports]}}
-    processes = [start(*both, store) for both in zip(ports, agents, strict=True)]
-    clients = {port: redis.Redis(port=port, password=PASSWORD) for port in ports}
+    nodes = [(host, port) for port in ports]
+    store = {"topology": "cluster", "cluster": {"nodes": [f"{host}:{port}" for port in ports]}}
+    processes = [
+        start(*both, store, announce=f"{host}:{both[0]}")
+        for both in zip(ports, agents, strict=True)
+    ]
+    clients = {port: redis.Redis(host, port, password=PASSWORD) for port in ports}
     eventually(lambda: all("not whole" in ready(each)[1] for each in agents))
-    nodes = [("127.0.0.1", port) for port in ports]
     form(nodes, lambda node: clients[node[1]], replicas=1, timeout_s=30)
     eventually(lambda: all(ready(each) == (200, "ready") for each in agents))
+    assert clients[ports[0]].config_get("repl-timeout") == {"repl-timeout": "5"}
+    listed = [each for port in ports[:3] for each in clients[port].role()[2]]
+    assert sorted((ip.decode(), int(port)) for ip, port, _ in listed) == sorted(nodes[3:])
     processes[0].send_signal(signal.SIGTERM)
     assert processes[0].wait(30) == 0
     roles = [clients[port].role()[0] for port in ports[1:]]

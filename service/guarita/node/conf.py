@@ -90,7 +90,8 @@ def lone_lines(settings: Settings, socket: Path) -> str:
 
 def _cluster_lines(settings: Settings, announce: Address) -> list[str]:
     """Nodes know each other by address alone, so it is the one that its name has now: where that is
-    the name of a Service, it stays."""
+    the name of a Service, it stays. Its primary lists it by the same one, by which services know
+    whether it has a write."""
     try:
         found = getaddrinfo(announce.host, announce.port, type=SOCK_STREAM)
     except OSError as exc:
@@ -100,7 +101,10 @@ def _cluster_lines(settings: Settings, announce: Address) -> list[str]:
         "cluster-config-file nodes.conf",
         f"cluster-node-timeout {settings.node.down_after_ms}",
         "cluster-replica-validity-factor 0",
+        "repl-timeout 5",  # nobody but the server drops a replica that is frozen
         f"cluster-announce-ip {found[0][4][0]}",
+        f"replica-announce-ip {found[0][4][0]}",
+        f"replica-announce-port {announce.port}",
     ]
 
 
