@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
+import dns.resolver
 import pytest
+from dns.exception import DNSException, Timeout
 from structlog.testing import capture_logs
 
 from guarita.config import Settings
-from guarita.hosts import Hosts, _names
+from guarita.hosts import Hosts, _names, _resolver
 
 
 class Resolver:
@@ -126,3 +129,39 @@ def test_the_names_are_those_of_all_nodes_and_no_addresses() -> None:
         }
     )
     assert _names(settings) == {"one.test", "two.test", "watch.test"}
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        ({socket.AF_INET: ["10.0.0.1"], socket.AF_INET6: ["fd00::1"]}, ["10.0.0.1", "fd00::1"]),
+        ({socket.AF_INET: ["10.0.0.1"], socket.AF_INET6: dns.resolver.NoAnswer()}, ["10.0.0.1"]),
+        ({socket.AF_INET: ["10.0.0.1"], socket.AF_INET6: Timeout()}, ["10.0.0.1"]),
+        ({socket.AF_INET: dns.resolver.NoAnswer(), socket.AF_INET6: ["fd00::1"]}, ["fd00::1"]),
+        ({socket.AF_INET: Timeout(), socket.AF_INET6: ["fd00::1"]}, None),
+        ({socket.AF_INET: dns.resolver.NoAnswer(), socket.AF_INET6: Timeout()}, None),
+        ({socket.AF_INET: dns.resolver.NXDOMAIN(), socket.AF_INET6: dns.resolver.NXDOMAIN()}, None),
+        ({socket.AF_INET: dns.resolver.NoAnswer(), socket.AF_INET6: dns.resolver.NoAnswer()}, None),
+    ],
+)
+def test_no_address_is_left_out_because_a_server_failed(
+    monkeypatch: pytest.MonkeyPatch,
+    told: dict[int, list[str] | DNSException],
+    found: list[str] | None,
+) -> None:
+    class Answers:
+        def __init__(self, addresses: list[str]) -> None:
+            self.addresses = lambda: iter(addresses)
+
+    def ask(_: object, name: str, family: int, **_options: object) -> Answers:
+        answer = told[family]
+        if isinstance(answer, DNSException):
+            raise answer
+        return Answers(answer)
+
+    monkeypatch.setattr("dns.resolver.Resolver.resolve_name", ask)
+    if found is None:
+        with pytest.raises(OSError, match=r"\S"):
+            _resolver()("one.test")
+    else:
+        assert _resolver()("one.test") == found

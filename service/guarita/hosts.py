@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import ipaddress
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -135,14 +136,31 @@ def _is_address(host: str) -> bool:
 
 
 def _resolver() -> Resolve:
-    """Asks the servers of /etc/resolv.conf, past the hosts file."""
-    from dns.exception import DNSException
-    from dns.resolver import Resolver
+    """Asks the servers of /etc/resolv.conf, past the hosts file.
 
-    def resolve(name: str) -> list[str]:
+    Some servers fail for IPv6 where they know IPv4 alone; that counts as none. The other way round
+    it would be an address less.
+    """
+    from dns.exception import DNSException
+    from dns.resolver import NoAnswer, Resolver
+
+    def ask(name: str, family: int) -> list[str]:
         try:
-            return [*Resolver().resolve_name(name, search=True).addresses()]
+            return [*Resolver().resolve_name(name, family, search=True).addresses()]
+        except NoAnswer:
+            return []
         except DNSException as exc:
             raise OSError(str(exc)) from exc
+
+    def resolve(name: str) -> list[str]:
+        found = ask(name, socket.AF_INET)
+        try:
+            found += ask(name, socket.AF_INET6)
+        except OSError:
+            if not found:
+                raise
+        if not found:
+            raise OSError(f"{name} has no address")
+        return found
 
     return resolve
