@@ -250,6 +250,7 @@ STATES: list[tuple[str, list[Change]]] = [
     ("cluster-down", [AS_CLUSTER, with_node(0, cluster={"cluster_state": "fail"})]),
     ("cluster-node-failed", [AS_CLUSTER, with_node(0, members=CLUSTER)]),
     ("cluster-without-replica", [AS_CLUSTER, with_node(0, members=CLUSTER)]),
+    ("cluster-replica-address", [AS_CLUSTER, with_node(0, members=CLUSTER)]),
     ("nothing-to-ask", [having(topology=Topology.MEMORY, sentinels=(), nodes=())]),
 ]
 

@@ -518,6 +518,13 @@ class Kind(Enum):
         "If it dies its slots are gone, and `balanced` acknowledges nothing there.",
         "Add one: `redis-cli --cluster add-node NEW:PORT HOST:PORT --cluster-slave`.",
     )
+    CLUSTER_REPLICA_ADDRESS = _error(
+        "A primary of the Cluster lists a replica by an address that the Cluster does not know.",
+        "The service cannot tell that this replica has a write, and with durability balanced and "
+        "strict acknowledges none there.",
+        "On the replica set `replica-announce-ip` and `replica-announce-port` to what its "
+        "`cluster-announce-ip` and `cluster-announce-port` are.",
+    )
 
     # The store in memory
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from guarita.config import Topology
+from guarita.config import Durability, Topology
 from guarita.doctor.finding import Finding
 from guarita.doctor.kinds import Kind
 from guarita.doctor.seen import Member, Seen
@@ -40,6 +40,18 @@ def cluster_without_replica(seen: Seen) -> Iterator[Finding]:
             yield Kind.CLUSTER_WITHOUT_REPLICA.at(member.address, text)
 
 
+def cluster_replica_address(seen: Seen) -> Iterator[Finding]:
+    """Where replicas connect from another address than their own, as through a translation."""
+    if seen.durability is Durability.FAST:
+        return
+    for node in seen.answering:
+        known = {member.address for member in node.members}
+        for follower in node.followers:
+            if known and follower.address not in known:
+                text = f"{node.address} lists it; no node of the Cluster has that address."
+                yield Kind.CLUSTER_REPLICA_ADDRESS.at(follower.address, text)
+
+
 def _has_failed(member: Member) -> bool:
     return not member.flags.isdisjoint(_FAILED)
 
@@ -49,4 +61,10 @@ def nothing_to_ask(seen: Seen) -> Iterator[Finding]:
         yield Kind.NOTHING_TO_ASK.at("", "There is no server to ask.")
 
 
-ALL = (cluster_down, cluster_node_failed, cluster_without_replica, nothing_to_ask)
+ALL = (
+    cluster_down,
+    cluster_node_failed,
+    cluster_without_replica,
+    cluster_replica_address,
+    nothing_to_ask,
+)
