@@ -85,6 +85,22 @@ def test_every_address_in_the_notes_is_answered_at(release: Release) -> None:
         )
 
 
+def test_every_pod_has_the_names_of_all_nodes_in_a_file(release: Release) -> None:
+    """So that a failover needs no cluster DNS."""
+    release.wait_well()
+    names = {
+        f"{NAME}-{part}-{number}.{release.namespace.name}.svc.cluster.local"
+        for part in ("node", "sentinel")
+        for number in range(3)
+    }
+    for where in (f"{NAME}-node-0", f"{NAME}-sentinel-0", f"deployment/{NAME}"):
+        lines = release.namespace.run("exec", where, "--", "cat", "/etc/hosts").splitlines()
+        own = [line.split() for line in lines if line.endswith("# guarita")]
+        assert {name for _, name, *_ in own} == names, where
+        assert len({address for address, *_ in own}) == len(names), where
+        assert any("localhost" in line for line in lines), where
+
+
 # Under load
 
 

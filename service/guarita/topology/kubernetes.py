@@ -115,6 +115,8 @@ class Forward:
         except TopologyError:
             self.close()
             raise
+        finally:  # it tells each connection, and would wait for somebody who reads that
+            threading.Thread(target=_read_on, args=(self._process,), daemon=True).start()
 
     @property
     def lasts(self) -> bool:
@@ -123,8 +125,6 @@ class Forward:
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
-        if self._process.stdout:
-            self._process.stdout.close()
 
 
 class Forwards:
@@ -178,6 +178,13 @@ def _forwarded_port(process: subprocess.Popen[str], target: str) -> int:
             break
         said.append(line.strip())
     raise TopologyError(f"kubectl port-forward {target}: {' '.join(said) or 'it ended'}")
+
+
+def _read_on(process: subprocess.Popen[str]) -> None:
+    if process.stdout:
+        with process.stdout:
+            for _ in process.stdout:
+                pass
 
 
 def _relay(name: str, image: str, labels: dict[str, str], to: str) -> Any:
