@@ -253,7 +253,8 @@ def test_a_connection_without_a_request_does_not_keep_the_server_from_stopping(
 
 
 def test_a_stop_closes_connections_without_a_request_and_says_so_to_others() -> None:
-    with threads(Limits(keep_alive_s=600)) as loop, loop.connect() as idle, loop.connect() as busy:
+    limits = Limits(keep_alive_s=600, parting_s=0.2)
+    with threads(limits) as loop, loop.connect() as idle, loop.connect() as busy:
         assert loop.server is not None
         idle.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert idle.recv(65_536)
@@ -264,6 +265,22 @@ def test_a_stop_closes_connections_without_a_request_and_says_so_to_others() -> 
         busy.sendall(b"{}")
         (answer,) = read_answers(read_all(busy))
         assert (answer.status, answer.headers["connection"]) == (200, "close")
+
+
+def test_a_request_on_a_kept_connection_is_answered_while_the_server_stops() -> None:
+    """It may have been under way before its caller could know."""
+    limits = Limits(keep_alive_s=600, parting_s=60)
+    with threads(limits) as loop, loop.connect() as kept:
+        assert loop.server is not None
+        kept.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        (answer,) = read_answers(kept.recv(65_536))
+        assert "connection" not in answer.headers
+        loop.server.is_stopping = True
+        for _ in range(3):
+            loop.server.sweep()
+        kept.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        (answer,) = read_answers(read_all(kept))
+    assert (answer.status, answer.headers["connection"]) == (200, "close")
 
 
 def test_a_caller_on_a_unix_socket_has_no_address(tmp_path: Path) -> None:

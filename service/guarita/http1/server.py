@@ -71,14 +71,18 @@ class Server:
         self.is_stopping = False
 
     def sweep(self) -> None:
-        """End what takes too long. When stopping, also the connections without a request."""
+        """End what takes too long. When stopping, also the connections without a request, but not
+        at once: one may be under way, and its caller would not know what became of it.
+        """
         now = time.monotonic()
         wires = list(self._wires)
         if self.is_stopping:  # all of them, before a close lets another thread answer meanwhile
             for wire in wires:
                 wire.is_last = True
+                if wire.is_idle:
+                    wire.expires = min(wire.expires, now + self._limits.parting_s)
         for wire in wires:
-            if wire.expires < now or (wire.is_last and wire.is_idle):
+            if wire.expires < now:
                 wire.expire()
 
     def serve(self, connection: socket.socket, address: Any, base: dict[str, Any]) -> None:

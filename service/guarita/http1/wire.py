@@ -21,6 +21,7 @@ class Limits:
     stall_s: float = 10  # between two pieces of a body
     body_s: float = 60  # a whole body
     send_s: float = 30  # until a piece of an answer is taken
+    parting_s: float = 2  # for a request on a kept connection, once the server stops
     linger_s: float = 2  # for what a caller still sends after the last answer
 
 
