@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
 from pathlib import Path
 
 import dns.resolver
 import pytest
-from dns.exception import DNSException, Timeout
+from dns.exception import Timeout
 from structlog.testing import capture_logs
 
 from guarita.config import Settings
-from guarita.hosts import Hosts, _names, _resolver
+from guarita.errors import ConfigError
+from guarita.hosts import Hosts, _ask_server, _names, check
 
 
 class Resolver:
@@ -19,11 +21,13 @@ class Resolver:
 
     def __init__(self, **known: list[str]) -> None:
         self.known = known
+        self.fails: set[int] = set()
 
-    def __call__(self, name: str) -> list[str]:
-        if name not in self.known:
+    def __call__(self, name: str, family: int) -> list[str]:
+        if name not in self.known or family in self.fails:
             raise OSError("does not exist")
-        return self.known[name]
+        is_six = family == socket.AF_INET6
+        return [each for each in self.known[name] if (":" in each) == is_six]
 
 
 @pytest.fixture
@@ -80,11 +84,15 @@ def test_several_processes_keep_the_same_file(path: Path) -> None:
     for each in (one, other, one, other):
         each.look()
     own = [each for each in lines(path) if each.endswith("# guarita")]
-    assert sorted(own) == [
+    assert own == [
         "10.0.0.1\tone # guarita",
-        "10.0.0.2\ttwo # guarita",
         "10.0.0.3\tthree # guarita",
+        "10.0.0.2\ttwo # guarita",
     ]
+    written_ns = path.stat().st_mtime_ns
+    for each in (one, other, one, other):
+        each.look()
+    assert path.stat().st_mtime_ns == written_ns
 
 
 def test_the_file_is_the_same_one_and_never_shorter(path: Path) -> None:
@@ -131,37 +139,85 @@ def test_the_names_are_those_of_all_nodes_and_no_addresses() -> None:
     assert _names(settings) == {"one.test", "two.test", "watch.test"}
 
 
+def test_a_family_that_cannot_be_resolved_keeps_its_addresses(path: Path) -> None:
+    resolver = Resolver(one=["10.0.0.1", "fd00::1"])
+    Hosts(path, ["one"], resolver).look()
+    for family, known, own in (
+        (socket.AF_INET6, ["10.0.0.2"], ["10.0.0.2\tone # guarita", "fd00::1\tone # guarita"]),
+        (socket.AF_INET, ["fd00::2"], ["10.0.0.2\tone # guarita", "fd00::2\tone # guarita"]),
+        (0, ["10.0.0.3"], ["10.0.0.3\tone # guarita"]),  # there is none, and that is certain
+    ):
+        resolver.known, resolver.fails = {"one": known}, {family}
+        hosts = Hosts(path, ["one"], resolver)
+        hosts.look()
+        hosts.look()
+        assert [each for each in lines(path) if each.endswith("# guarita")] == own
+
+
+def test_names_of_somebody_else_are_left_alone(path: Path) -> None:
+    before = path.read_bytes()
+    hosts = Hosts(
+        path, ["localhost", "Printer"], Resolver(localhost=["1.1.1.1"], printer=["2.2.2.2"])
+    )
+    hosts.look()
+    assert path.read_bytes() == before
+
+
+def test_odd_bytes_of_others_stay_as_they_are(path: Path) -> None:
+    path.write_bytes(b"127.0.0.1 localhost\r\n# caf\xe9 \x0c 10.6.6.6 evil\r\n\n10.0.0.9 printer")
+    Hosts(path, ["one"], Resolver(one=["10.0.0.1"])).look()
+    assert path.read_bytes() == (
+        b"127.0.0.1 localhost\r\n# caf\xe9 \x0c 10.6.6.6 evil\r\n\n10.0.0.9 printer\n"
+        b"10.0.0.1\tone # guarita\n"
+    )
+
+
+def test_a_file_that_another_process_holds_is_left_for_the_next_look(path: Path) -> None:
+    hosts = Hosts(path, ["one"], Resolver(one=["10.0.0.1"]))
+    before = path.read_bytes()
+    with path.open("rb") as held, capture_logs() as logs:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        hosts.look()
+        assert (path.read_bytes(), logs) == (before, [])
+    hosts.look()
+    assert lines(path)[-1] == "10.0.0.1\tone # guarita"
+
+
+def test_a_file_that_cannot_be_written_is_refused_at_the_start(tmp_path: Path) -> None:
+    settings = Settings.model_validate({"store": {"hosts_file": str(tmp_path / "hosts")}})
+    with pytest.raises(ConfigError, match=r"store.hosts_file: .*: no such file"):
+        check(settings)
+    (tmp_path / "hosts").touch()
+    check(settings)
+
+
 @pytest.mark.parametrize(
     ("told", "found"),
     [
-        ({socket.AF_INET: ["10.0.0.1"], socket.AF_INET6: ["fd00::1"]}, ["10.0.0.1", "fd00::1"]),
-        ({socket.AF_INET: ["10.0.0.1"], socket.AF_INET6: dns.resolver.NoAnswer()}, ["10.0.0.1"]),
-        ({socket.AF_INET: ["10.0.0.1"], socket.AF_INET6: Timeout()}, ["10.0.0.1"]),
-        ({socket.AF_INET: dns.resolver.NoAnswer(), socket.AF_INET6: ["fd00::1"]}, ["fd00::1"]),
-        ({socket.AF_INET: Timeout(), socket.AF_INET6: ["fd00::1"]}, None),
-        ({socket.AF_INET: dns.resolver.NoAnswer(), socket.AF_INET6: Timeout()}, None),
-        ({socket.AF_INET: dns.resolver.NXDOMAIN(), socket.AF_INET6: dns.resolver.NXDOMAIN()}, None),
-        ({socket.AF_INET: dns.resolver.NoAnswer(), socket.AF_INET6: dns.resolver.NoAnswer()}, None),
+        (["10.0.0.1"], ["10.0.0.1"]),
+        (dns.resolver.NoAnswer(), []),
+        (Timeout(), None),
+        (dns.resolver.NXDOMAIN(), None),
+        (ValueError("nameserver 10.0. is not an address"), None),
     ],
 )
-def test_no_address_is_left_out_because_a_server_failed(
+def test_no_answer_is_none_and_everything_else_a_failure(
     monkeypatch: pytest.MonkeyPatch,
-    told: dict[int, list[str] | DNSException],
+    told: list[str] | Exception,
     found: list[str] | None,
 ) -> None:
     class Answers:
         def __init__(self, addresses: list[str]) -> None:
             self.addresses = lambda: iter(addresses)
 
-    def ask(_: object, name: str, family: int, **_options: object) -> Answers:
-        answer = told[family]
-        if isinstance(answer, DNSException):
-            raise answer
-        return Answers(answer)
+    def ask(*_: object, **_options: object) -> Answers:
+        if isinstance(told, Exception):
+            raise told
+        return Answers(told)
 
     monkeypatch.setattr("dns.resolver.Resolver.resolve_name", ask)
     if found is None:
         with pytest.raises(OSError, match=r"\S"):
-            _resolver()("one.test")
+            _ask_server("one.test", socket.AF_INET)
     else:
-        assert _resolver()("one.test") == found
+        assert _ask_server("one.test", socket.AF_INET) == found

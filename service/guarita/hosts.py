@@ -10,21 +10,34 @@ from __future__ import annotations
 
 import fcntl
 import ipaddress
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from pathlib import Path
 
 import structlog
 
 from guarita.config import Settings
+from guarita.errors import ConfigError
 
 EVERY_S = 2.0
-_MARK = "# guarita"
+_MARK = b"# guarita"
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
 
-Resolve = Callable[[str], list[str]]
+Resolve = Callable[[str, int], list[str]]
+Line = tuple[str, str]  # a name and one of its addresses
 
 _log = structlog.get_logger("guarita.hosts")
+
+
+def check(settings: Settings) -> None:
+    """Raises `ConfigError` where `store.hosts_file` cannot be written."""
+    path = settings.store.hosts_file
+    if path is not None and not os.access(path, os.R_OK | os.W_OK):
+        reason = "may not be written by this user" if path.exists() else "no such file"
+        raise ConfigError([f"store.hosts_file: {path}: {reason}"])
 
 
 def keep(settings: Settings) -> None:
@@ -32,23 +45,24 @@ def keep(settings: Settings) -> None:
     path, names = settings.store.hosts_file, _names(settings)
     if path is None or not names:
         return
-    hosts = Hosts(path, names, _resolver())
+    hosts = Hosts(path, names, _ask_server)
     threading.Thread(target=hosts.run, name="guarita-hosts", daemon=True).start()
 
 
 class Hosts:
     """The lines of some names in a hosts file, which others may write as well.
 
-    A name that cannot be resolved keeps the addresses it had last, also those that an earlier
-    process wrote.
+    What cannot be resolved keeps the addresses it had last, also those that an earlier process
+    wrote. Names that somebody else has written there are his.
     """
 
     def __init__(self, path: Path, names: Iterable[str], resolve: Resolve) -> None:
-        """`resolve` asks the name server itself. Raises `OSError` where it has no answer."""
+        """`resolve` asks the name server itself for one family of addresses; none is an empty list.
+        Raises `OSError` where it has no answer."""
         self._path = path
-        self._names = sorted(names)
+        self._names = sorted({name.lower() for name in names})
         self._resolve = resolve
-        self._known: dict[str, list[str]] = {}
+        self._known: dict[tuple[str, int], list[str]] = {}
         self._lost: set[str] = set()
         self._told = ""
 
@@ -56,67 +70,104 @@ class Hosts:
         """Look again and again."""
         pause = threading.Event()
         while True:
-            self.look()
+            try:
+                self.look()
+            except Exception:  # noqa: BLE001 - addresses would grow old without a word
+                _log.exception("a look at the names failed")
             pause.wait(EVERY_S)
 
     def look(self) -> None:
-        """Ask for each name once, and write what has changed."""
-        for name in self._names:
-            try:
-                addresses = sorted(self._resolve(name))
-            except OSError as exc:
-                self._tell(name, str(exc))
-                continue
-            self._tell(name, None)
-            if self._known.get(name) != addresses:
-                self._known[name] = addresses
-                self._write()
+        """Ask for all names, all at once, and write what has changed."""
+        asking = [
+            threading.Thread(target=self._ask, args=(name,), daemon=True) for name in self._names
+        ]
+        for each in asking:
+            each.start()
+        for each in asking:
+            each.join()
         self._write()
 
+    def _ask(self, name: str) -> None:
+        problem, found = None, dict[int, list[str]]()
+        for family in _FAMILIES:
+            try:
+                found[family] = sorted(self._resolve(name, family))
+            except OSError as exc:
+                problem = problem or str(exc)
+        if any(found.values()):
+            self._known |= {(name, family): each for family, each in found.items()}
+            self._tell(name, None)
+        else:
+            self._tell(name, problem or "it has no address")
+
     def _write(self) -> None:
-        """In one piece that never gets shorter: whoever reads meanwhile finds whole lines."""
+        """In its place, and never shorter: it may be mounted, and somebody may be reading it."""
         try:
-            with self._path.open("r+", encoding="utf-8") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)  # of other processes that keep it
+            with self._path.open("r+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # waiting would stop a service
                 old = file.read()
-                new = self._merged(old)
-                if new == old.rstrip("\n") + "\n":
-                    return
-                file.seek(0)
-                file.write(new.ljust(len(old), "\n"))
-        except (OSError, ValueError) as exc:
+                new = self._merged(old).ljust(len(old), b"\n")
+                if new != old:
+                    pairs = zip(old, new, strict=False)
+                    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+                    os.pwrite(file.fileno(), new[same:], same)
+            self._told = ""
+        except BlockingIOError:
+            pass  # another process writes it; the next look comes soon
+        except OSError as exc:
             text = f"{self._path} cannot be written: {exc}"
             if text != self._told:
                 _log.error(text)
             self._told = text
 
-    def _merged(self, old: str) -> str:
-        others = [
-            line for line in old.rstrip("\n").splitlines() if _name_in(line) not in self._known
-        ]
-        own = [
-            f"{address}\t{name} {_MARK}"
-            for name, addresses in sorted(self._known.items())
-            for address in addresses
-        ]
-        return "".join(f"{line}\n" for line in (*others, *own))
+    def _merged(self, old: bytes) -> bytes:
+        """All lines of others as they stand, and then the kept ones in an order of their own."""
+        lines = old.rstrip(b"\n").split(b"\n")
+        others = [line for line in lines if _kept_in(line) is None]
+        kept = {each for line in lines if (each := _kept_in(line)) is not None}
+        earlier: dict[tuple[str, int], list[str]] = {}
+        for name, address in sorted(kept):
+            key = (name, _family_of(address))
+            if name in self._names and key not in self._known:
+                earlier.setdefault(key, []).append(address)
+        self._known |= earlier
+        taken = {word.lower() for line in others for word in _words(line)[1:]}
+        own = {(name, each) for (name, _), known in self._known.items() for each in known}
+        foreign = {each for each in kept if each[0] not in self._names}
+        wanted = sorted(each for each in own | foreign if each[0] not in taken)
+        return b"".join(
+            line + b"\n"
+            for line in (
+                *others,
+                *(f"{address}\t{name} ".encode() + _MARK for name, address in wanted),
+            )
+        )
 
     def _tell(self, name: str, problem: str | None) -> None:
         """Once, that it cannot be resolved, and that it can again."""
         if problem and name not in self._lost:
-            _log.warning(
-                "a name cannot be resolved, it keeps its addresses", name=name, reason=problem
-            )
+            text = "a name cannot be resolved, it keeps its addresses"
+            _log.warning(text, name=name, reason=problem)
             self._lost.add(name)
         elif not problem and name in self._lost:
             _log.info("a name can be resolved again", name=name)
             self._lost.discard(name)
 
 
-def _name_in(line: str) -> str | None:
+def _kept_in(line: bytes) -> Line | None:
     """Of a line that some process keeps."""
-    words = line.removesuffix(_MARK).split()
-    return words[1] if line.endswith(_MARK) and len(words) == 2 else None
+    words = _words(line)
+    if not line.rstrip().endswith(_MARK) or len(words) != 2:
+        return None
+    return words[1].lower(), words[0]
+
+
+def _words(line: bytes) -> list[str]:
+    return line.partition(b"#")[0].decode("utf-8", "replace").split()
+
+
+def _family_of(address: str) -> int:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def _names(settings: Settings) -> set[str]:
@@ -135,32 +186,14 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _resolver() -> Resolve:
-    """Asks the servers of /etc/resolv.conf, past the hosts file.
-
-    Some servers fail for IPv6 where they know IPv4 alone; that counts as none. The other way round
-    it would be an address less.
-    """
+def _ask_server(name: str, family: int) -> list[str]:
+    """The servers of /etc/resolv.conf, past the hosts file."""
     from dns.exception import DNSException
     from dns.resolver import NoAnswer, Resolver
 
-    def ask(name: str, family: int) -> list[str]:
-        try:
-            return [*Resolver().resolve_name(name, family, search=True).addresses()]
-        except NoAnswer:
-            return []
-        except DNSException as exc:
-            raise OSError(str(exc)) from exc
-
-    def resolve(name: str) -> list[str]:
-        found = ask(name, socket.AF_INET)
-        try:
-            found += ask(name, socket.AF_INET6)
-        except OSError:
-            if not found:
-                raise
-        if not found:
-            raise OSError(f"{name} has no address")
-        return found
-
-    return resolve
+    try:
+        return [*Resolver().resolve_name(name, family, search=True).addresses()]
+    except NoAnswer:
+        return []
+    except (DNSException, ValueError) as exc:  # the latter: of a file that is half written
+        raise OSError(str(exc)) from exc

@@ -37,7 +37,9 @@ def test_a_copy_of_the_pods_hosts_file_is_mounted_where_it_is_looked_up(pod: str
     copy = spec["initContainers"][0]
     assert copy["command"] == ["cp", "/etc/hosts", "/hosts/hosts"]
     assert copy["volumeMounts"] == [{"name": "hosts", "mountPath": "/hosts"}]
-    assert {"name": "hosts", "emptyDir": {"sizeLimit": "1Mi"}} in spec["volumes"]
+    assert {"name": "hosts", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}} in spec[
+        "volumes"
+    ]
 
 
 @pytest.mark.parametrize("topology", ["standalone", "cluster"])

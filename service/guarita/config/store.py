@@ -11,9 +11,9 @@ from guarita.config.addresses import Addresses, Host, Port
 from guarita.config.values import (
     InputFile,
     Name,
+    OutputFile,
     Seconds,
     SecretFile,
-    SharedFile,
     Switch,
     Whole,
     read_secret_file,
@@ -157,7 +157,7 @@ class StoreSettings(Section):
     data_nodes: Addresses = ()
     """Every data node as the servers announce it, `host:port`; `strict` requires these, and
     without them those that were ever seen."""
-    hosts_file: SharedFile | None = None
+    hosts_file: OutputFile | None = None
     """A hosts file, usually `/etc/hosts`, in which this process keeps the addresses of all nodes'
     names: nobody waits for a name server then."""
     deadline_s: Seconds = 10.0

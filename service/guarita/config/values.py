@@ -89,17 +89,6 @@ def _output(path: Path) -> Path:
     return path
 
 
-def _writable(path: Path) -> Path:
-    """One that is there, since it is not this process's alone."""
-    try:
-        with path.open("r+b"):
-            return path
-    except PermissionError:
-        raise ValueError("may not be written by this user") from None
-    except OSError as exc:
-        raise ValueError(reason_of(exc)) from None
-
-
 def _directory(path: Path) -> Path:
     if path.exists() and not path.is_dir():
         raise ValueError("is a file; name a directory")
@@ -157,5 +146,4 @@ LowerCase = BeforeValidator(_lower)
 InputFile = Annotated[Path, AfterValidator(_in_working_directory), AfterValidator(_readable)]
 SecretFile = Annotated[Path, AfterValidator(_in_working_directory), AfterValidator(_holds_secret)]
 OutputFile = Annotated[Path, AfterValidator(_in_working_directory), AfterValidator(_output)]
-SharedFile = Annotated[Path, AfterValidator(_in_working_directory), AfterValidator(_writable)]
 Directory = Annotated[Path, AfterValidator(_in_working_directory), AfterValidator(_directory)]

@@ -274,7 +274,7 @@ class Kind(Enum):
     NAME_SLOW = _warning(
         "A host name takes more than 0.2 s to resolve from here.",
         "A Sentinel stands still while it resolves names, and so does a request that reconnects.",
-        "Mend the name service, set `store.hosts_file`, or use addresses.",
+        "Mend the name service, set `store.hosts_file` (with Sentinels), or use addresses.",
     )
     NETWORK_SLOW = _warning(
         "A round trip from here to a data node takes more than 20 ms.",

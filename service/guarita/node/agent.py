@@ -53,6 +53,7 @@ def run(settings: Settings) -> int:
 
     Raises `ConfigError` and `TopologyError` before anything is started.
     """
+    hosts.check(settings)
     agent = Agent(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.ask_to_stop())

@@ -19,7 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import NoReturn
 
-from guarita import logs
+from guarita import hosts, logs
 from guarita.config import Settings
 from guarita.errors import ConfigError
 from guarita.server.address import check_address
@@ -38,6 +38,7 @@ def serve(settings: Settings) -> NoReturn:
     `TopologyError` when the address is taken.
     """
     run = _runner(settings)
+    hosts.check(settings)
     logs.configure(settings)
     check_address(settings.server.bind)
     _allow_open_files(connections(settings))

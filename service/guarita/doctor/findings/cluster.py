@@ -47,7 +47,7 @@ def cluster_replica_address(seen: Seen) -> Iterator[Finding]:
     for node in seen.answering:
         known = {member.address for member in node.members}
         for follower in node.followers:
-            if known and follower.address not in known:
+            if known and follower.state == "online" and follower.address not in known:
                 text = f"{node.address} lists it; no node of the Cluster has that address."
                 yield Kind.CLUSTER_REPLICA_ADDRESS.at(follower.address, text)
 
