@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import socket
 from pathlib import Path
 
@@ -181,6 +182,18 @@ def test_a_file_that_another_process_holds_is_left_for_the_next_look(path: Path)
         assert (path.read_bytes(), logs) == (before, [])
     hosts.look()
     assert lines(path)[-1] == "10.0.0.1\tone # guarita"
+
+
+def test_a_full_disk_leaves_no_half_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = Hosts(path, ["one"], Resolver(one=["10.0.0.1"]))
+    before, pwrite = lines(path), os.pwrite
+    with monkeypatch.context() as full, capture_logs() as logs:
+        full.setattr(os, "pwrite", lambda file, text, place: pwrite(file, text[:12], place))
+        hosts.look()
+    assert lines(path) == before
+    assert "No space left" in logs[0]["event"]
+    hosts.look()
+    assert lines(path) == [*before, "10.0.0.1\tone # guarita"]
 
 
 def test_a_file_that_cannot_be_written_is_refused_at_the_start(tmp_path: Path) -> None:

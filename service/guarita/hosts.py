@@ -8,8 +8,8 @@ at once: by Sentinels, by data nodes that connect to their primary, and by servi
 
 from __future__ import annotations
 
+import errno
 import fcntl
-import ipaddress
 import os
 import socket
 import threading
@@ -20,6 +20,7 @@ from pathlib import Path
 import structlog
 
 from guarita.config import Settings
+from guarita.config.addresses import is_ip
 from guarita.errors import ConfigError
 
 EVERY_S = 2.0
@@ -110,7 +111,7 @@ class Hosts:
                 if new != old:
                     pairs = zip(old, new, strict=False)
                     same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-                    os.pwrite(file.fileno(), new[same:], same)
+                    _write_all(file.fileno(), old[same:], new[same:], same)
             self._told = ""
         except BlockingIOError:
             pass  # another process writes it; the next look comes soon
@@ -154,6 +155,14 @@ class Hosts:
             self._lost.discard(name)
 
 
+def _write_all(file: int, old: bytes, new: bytes, place: int) -> None:
+    """Or nothing: half a line would be one of somebody else. Raises `OSError`."""
+    written = os.pwrite(file, new, place)
+    if written < len(new):
+        os.pwrite(file, old[:written].ljust(written, b"\n"), place)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def _kept_in(line: bytes) -> Line | None:
     """Of a line that some process keeps."""
     words = _words(line)
@@ -175,15 +184,7 @@ def _names(settings: Settings) -> set[str]:
     store, node = settings.store, settings.node
     own = [node.announce] if node.announce else []
     known = [*store.sentinel.nodes, *store.data_nodes, *node.peers, *node.agents, *own]
-    return {each.host for each in known if not _is_address(each.host)}
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    return {each.host for each in known if not is_ip(each.host)}
 
 
 def _ask_server(name: str, family: int) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import falcon
 
+from guarita.config.addresses import is_ip
 from guarita.deadline import Deadline
 from guarita.errors import Malformed
 from guarita.sessions import Session
@@ -71,7 +72,7 @@ class Request(falcon.Request):
             return
         hops = (self.header("X-Forwarded-For") or "").split(",")
         for hop in reversed([hop.strip() for hop in hops]):
-            if not _is_address(hop):
+            if not is_ip(hop):
                 break
             self.client_address = hop
             if not _is_trusted(hop, proxies):
@@ -133,17 +134,9 @@ def new_request_id() -> str:
     return f"{random.getrandbits(128):032x}"
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _is_trusted(address: str, proxies: Networks) -> bool:
     """A peer without an address came by a Unix socket: only a local proxy can."""
-    if not _is_address(address):
+    if not is_ip(address):
         return not address
     ip = ipaddress.ip_address(address)
     return any(ip in network for network in proxies)

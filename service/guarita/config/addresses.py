@@ -63,7 +63,7 @@ def _check_host(text: str) -> str:
         raise ValueError("an IPv6 address stands in brackets: [::1]:8000")
     if not text:
         raise ValueError("has no host: write host:port")
-    if not _HOST.fullmatch(text) or (_is_dotted_number(text) and not _is_ip(text)):
+    if not _HOST.fullmatch(text) or (_is_dotted_number(text) and not is_ip(text)):
         raise ValueError(f"{text} is not a host name or an address")
     return text
 
@@ -72,7 +72,8 @@ def _is_dotted_number(text: str) -> bool:
     return re.fullmatch(r"[0-9.]+", text) is not None
 
 
-def _is_ip(text: str) -> bool:
+def is_ip(text: str) -> bool:
+    """Whether it is an address, and so no name."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -91,7 +92,7 @@ def is_loopback(bind: str) -> bool:
     if bind.startswith("unix:"):
         return True
     host = Address.parse(bind).host
-    return host == "localhost" or (_is_ip(host) and ipaddress.ip_address(host).is_loopback)
+    return host == "localhost" or (is_ip(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def _addresses(addresses: tuple[Address, ...]) -> tuple[Address, ...]:
@@ -110,7 +111,7 @@ def _bind(text: str) -> str:
 
 
 def _host(text: str) -> str:
-    if ":" in text and _is_ip(text):
+    if ":" in text and is_ip(text):
         return text
     _check_host(text)
     return text
@@ -185,7 +186,7 @@ def _listen(text: str) -> str:
 
 
 def _interface(text: str) -> str:
-    if text not in ("*", "-::*") and not _is_ip(text.removeprefix("-")):
+    if text not in ("*", "-::*") and not is_ip(text.removeprefix("-")):
         raise ValueError("not an address, and not * for all of IPv4 or -::* for all of IPv6")
     return text
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import queue
 import threading
 import time
@@ -11,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from guarita.config import Address, SessionSettings, StoreSettings, Topology
+from guarita.config.addresses import is_ip
 from guarita.doctor import ask
 from guarita.doctor.answers import not_understood
 from guarita.doctor.seen import (
@@ -122,7 +122,7 @@ class _Round:
             self._resolve(address.host)
 
     def _resolve(self, host: str) -> None:
-        if not _is_ip(host):
+        if not is_ip(host):
             self._ask((HostName, host), lambda: ask.resolve(host))
 
     def _ask(self, key: _Key, question: Callable[[], _Answer]) -> None:
@@ -176,11 +176,3 @@ def _merged(nodes: list[Node], sentinels: tuple[Sentinel, ...]) -> tuple[Node, .
         else:
             merged[id] = node
     return tuple(sorted(merged.values(), key=lambda node: (node.address.host, node.address.port)))
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -50,6 +50,6 @@ class SpoilNames(Fault):
     def _words(self, gone: list[str]) -> str:
         if self.silent:
             return "no question for a name is answered"
-        if self.late_ms:
-            return f"names are told {self.late_ms} ms late"
-        return f"{', '.join(gone)} cannot be resolved"
+        late = [f"names are told {self.late_ms} ms late"] if self.late_ms else []
+        lost = [f"{', '.join(gone)} cannot be resolved"] if gone else []
+        return "; ".join([*late, *lost])

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import socket
 import socketserver
-import subprocess
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import dns.message
 from dns.exception import DNSException
@@ -23,6 +22,7 @@ from dns.rdatatype import A
 from dns.rrset import from_text
 
 from guarita.drill.targets.base import Shape, Spoilt
+from guarita.drill.targets.network import run
 from guarita.errors import TopologyError
 
 ZONE = "drill"
@@ -69,8 +69,8 @@ class Names:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
-        for path in (RESOLV_CONF, HOSTS):
-            _run("umount", str(path))
+        with suppress(TopologyError):  # the mounts end with this process as well
+            run("umount", str(RESOLV_CONF), str(HOSTS))
 
     def _mount(self, directory: Path, at: str) -> None:
         """Have this resolver used, and see that it is."""
@@ -78,7 +78,7 @@ class Names:
         for path, text in ((RESOLV_CONF, f"nameserver {at}\n"), (HOSTS, "127.0.0.1\tlocalhost\n")):
             mine = directory / path.name
             mine.write_text(text)
-            _run("mount", "--bind", str(mine), str(path))
+            run("mount", "--bind", str(mine), str(path))
         for name, address in self._addresses.items():
             try:
                 found = {each[4][0] for each in socket.getaddrinfo(name, None, socket.AF_INET)}
@@ -106,9 +106,3 @@ class Names:
         else:
             reply.set_rcode(NXDOMAIN)
         return reply.to_wire()
-
-
-def _run(*argv: Any) -> None:
-    ended = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
-    if ended.returncode != 0:
-        raise TopologyError(f"{' '.join(argv)}: {ended.stderr.strip()}")

@@ -72,10 +72,10 @@ class Network:
         self.addresses = addresses
         self._holders: dict[str, subprocess.Popen[bytes]] = {}
         self._late: list[list[str]] = []  # what makes packets come in time again
-        _run("ip", "link", "set", "lo", "up")
-        _run("ip", "address", "replace", f"{GATE}/32", "dev", "lo")
+        run("ip", "link", "set", "lo", "up")
+        run("ip", "address", "replace", f"{GATE}/32", "dev", "lo")
         _FORWARD.write_text("1")
-        _run("nft", "-f", "-", text=_TABLE)
+        run("nft", "-f", "-", text=_TABLE)
         for name in addresses:
             self._join(name)
 
@@ -104,7 +104,7 @@ class Network:
     @property
     def lost_packets(self) -> int:
         """Since the last mend."""
-        return lost_in(_run("nft", "list", "table", "inet", "drill"))
+        return lost_in(run("nft", "list", "table", "inet", "drill"))
 
     def delay(self, names: Iterable[str], delay_ms: int) -> str | None:
         """What these send and get comes so much later; why not, where the kernel has no netem."""
@@ -112,7 +112,7 @@ class Network:
         for name in names:
             for inside, link in (([], _link(name)), (self.enter(name), "drill")):
                 try:
-                    _run(*inside, "tc", "qdisc", "add", "dev", link, *late)
+                    run(*inside, "tc", "qdisc", "add", "dev", link, *late)
                 except (TopologyError, OSError) as exc:
                     return str(exc)
                 self._late.append([*inside, "tc", "qdisc", "del", "dev", link, "root"])
@@ -120,16 +120,16 @@ class Network:
 
     def mend(self) -> None:
         """Everything passes again, and at once: also what was only half done."""
-        _run("nft", "flush", "table", "inet", "drill")
+        run("nft", "flush", "table", "inet", "drill")
         while self._late:
-            _run(*self._late.pop())
+            run(*self._late.pop())
 
     def close(self) -> None:
         """End it; repeatable."""
         while self._holders:
             name, holder = self._holders.popitem()
             with suppress(TopologyError):  # a link goes by itself with either of its ends
-                _run("ip", "link", "delete", _link(name))
+                run("ip", "link", "delete", _link(name))
             holder.kill()
             holder.wait()
 
@@ -137,7 +137,7 @@ class Network:
         return f"{{ {', '.join(sorted(self.addresses[name] for name in names))} }}"
 
     def _add(self, rules: Iterable[str]) -> None:
-        _run("nft", "-f", "-", text="".join(f"add rule inet drill cuts {r}\n" for r in rules))
+        run("nft", "-f", "-", text="".join(f"add rule inet drill cuts {r}\n" for r in rules))
 
     def _join(self, name: str) -> None:
         """A process that does nothing holds the namespace."""
@@ -148,9 +148,9 @@ class Network:
             raise TopologyError("a network namespace was not made within 5 s")
         here, address = _link(name), self.addresses[name]
         peer = ("peer", "name", "drill", "netns", str(holder.pid))
-        _run("ip", "link", "add", here, "type", "veth", *peer)
-        _run("ip", "link", "set", here, "up")
-        _run("ip", "route", "add", f"{address}/32", "dev", here, "src", GATE)
+        run("ip", "link", "add", here, "type", "veth", *peer)
+        run("ip", "link", "set", here, "up")
+        run("ip", "route", "add", f"{address}/32", "dev", here, "src", GATE)
         inside = self.enter(name)
         for words in (
             ("link", "set", "lo", "up"),
@@ -159,7 +159,7 @@ class Network:
             ("route", "add", f"{GATE}/32", "dev", "drill"),
             ("route", "add", "default", "via", GATE),
         ):
-            _run(*inside, "ip", *words)
+            run(*inside, "ip", *words)
 
 
 def _link(name: str) -> str:
@@ -172,7 +172,7 @@ def lost_in(table: str) -> int:
     return sum(map(int, re.findall(r"counter packets (\d+)", table)))
 
 
-def _run(*argv: str, text: str = "") -> str:
+def run(*argv: str, text: str = "") -> str:
     """What it prints. Raises `TopologyError` where it fails."""
     ended = subprocess.run(  # noqa: S603
         argv, input=text, text=True, capture_output=True, check=False, timeout=60
