@@ -23,6 +23,17 @@ def test_a_port_that_somebody_listens_on_is_not_free_and_its_holder_is_named() -
     assert not ports.answers(port)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a holder is not told")
+def test_a_holder_is_named_that_closes_other_files_meanwhile() -> None:
+    """As whoever looks at his own does: at the directory of them, which has the lowest number."""
+    with ExitStack() as stack:
+        files = [stack.enter_context(open(os.devnull)) for _ in range(3)]  # noqa: SIM115
+        listener = stack.enter_context(socket.create_server((ports.HOST, 0)))
+        for each in files:
+            each.close()
+        assert f"(pid {os.getpid()})" in ports.holder(listener.getsockname()[1])
+
+
 def test_a_port_whose_last_connection_lingers_is_free() -> None:
     with socket.create_server((ports.HOST, 0)) as listener:
         address = listener.getsockname()

@@ -7,6 +7,7 @@ import fcntl
 import os
 import random
 import socket
+from contextlib import suppress
 from functools import cache
 from itertools import cycle
 from pathlib import Path
@@ -87,14 +88,17 @@ def holder(port: int) -> str:
     """Who listens on the port, in words; "another program" where this cannot be told."""
     inode = _listening_inode(port)
     for process in Path("/proc").glob("[0-9]*") if inode else ():
-        try:
-            if any(
-                each.readlink().name == f"socket:[{inode}]" for each in (process / "fd").iterdir()
-            ):
+        with suppress(OSError):  # gone meanwhile, or another user's
+            if any(_is(each, f"socket:[{inode}]") for each in (process / "fd").iterdir()):
                 return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
-        except OSError:  # gone meanwhile, or another user's
-            continue
     return "another program"
+
+
+def _is(file: Path, what: str) -> bool:
+    """Of an open file of a process, which may close it meanwhile."""
+    with suppress(OSError):
+        return file.readlink().name == what
+    return False
 
 
 def _listening_inode(port: int) -> str | None:
