@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -90,3 +94,29 @@ def test_a_process_does_not_inherit_what_it_must_not(
     processes.spawn([sys.executable, "-c", code], cwd=tmp_path, log=log, without=("REDIS_",))
     assert processes.wait_until(lambda: log.read_text().endswith("\n"), timeout_s=20)
     assert log.read_text() == "None yes\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no /proc")
+def test_an_open_socket_is_seen_while_other_files_come_and_go() -> None:
+    over = threading.Event()
+
+    def churn() -> None:
+        while not over.is_set():
+            with Path(os.devnull).open():
+                pass
+
+    me = Path(f"/proc/{os.getpid()}")
+    with ExitStack() as stack:
+        lower = [stack.enter_context(Path(os.devnull).open()) for _ in range(20)]
+        held = stack.enter_context(socket.socket())
+        for each in lower:
+            each.close()
+        number = os.fstat(held.fileno()).st_ino
+        churning = threading.Thread(target=churn)
+        churning.start()
+        try:
+            assert all(processes.has_socket(me, number) for _ in range(100))
+            assert not processes.has_socket(me, number + 1_000_000_000)
+        finally:
+            over.set()
+            churning.join()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -122,6 +123,17 @@ def wait_until(done: Callable[[], bool], *, timeout_s: float, pause_s: float = 0
             return False
         time.sleep(pause_s)
     return True
+
+
+def has_socket(process: Path, inode: int | str) -> bool:
+    """Whether this process, by its directory in /proc, has the socket open. Raises `OSError` where
+    that cannot be told. It may close others meanwhile, as who looks at his own files does."""
+    wanted = f"socket:[{inode}]"
+    for each in (process / "fd").iterdir():
+        with suppress(FileNotFoundError):
+            if os.readlink(each) == wanted:
+                return True
+    return False
 
 
 def _kill_group(identity: Identity) -> bool:

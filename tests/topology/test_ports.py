@@ -27,7 +27,7 @@ def test_a_port_that_somebody_listens_on_is_not_free_and_its_holder_is_named() -
 def test_a_holder_is_named_that_closes_other_files_meanwhile() -> None:
     """As whoever looks at his own does: at the directory of them, which has the lowest number."""
     with ExitStack() as stack:
-        files = [stack.enter_context(open(os.devnull)) for _ in range(3)]  # noqa: SIM115
+        files = [stack.enter_context(open(os.devnull)) for _ in range(3)]
         listener = stack.enter_context(socket.create_server((ports.HOST, 0)))
         for each in files:
             each.close()

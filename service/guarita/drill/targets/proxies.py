@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 import struct
 import subprocess
@@ -25,6 +24,7 @@ from pathlib import Path
 
 from guarita.drill.targets.base import Shape
 from guarita.errors import TopologyError
+from guarita.processes import has_socket
 from guarita.topology.local.ports import HOST as BEHIND
 
 HOST = "127.0.0.2"
@@ -197,10 +197,9 @@ class Callers:
         return self._holder(self._processes, inode) or self._holder(self._unmet(), inode)
 
     def _holder(self, processes: Mapping[Path, str], inode: int) -> str | None:
-        wanted = f"socket:[{inode}]"
         for process, name in list(processes.items()):
             try:
-                if any(os.readlink(fd) == wanted for fd in (process / "fd").iterdir()):
+                if has_socket(process, inode):
                     return name
             except OSError:  # gone meanwhile, or another user's
                 self._processes.pop(process, None)

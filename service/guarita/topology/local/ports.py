@@ -12,6 +12,8 @@ from functools import cache
 from itertools import cycle
 from pathlib import Path
 
+from guarita.processes import has_socket
+
 HOST = "127.0.0.1"
 BUS_OFFSET = 10_000  # a Cluster node's second port is its port plus this
 _LISTEN = "0A"  # state column of /proc/net/tcp
@@ -87,18 +89,13 @@ def _is_ours(block: range) -> bool:
 def holder(port: int) -> str:
     """Who listens on the port, in words; "another program" where this cannot be told."""
     inode = _listening_inode(port)
-    for process in Path("/proc").glob("[0-9]*") if inode else ():
+    if inode is None:
+        return "another program"
+    for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # gone meanwhile, or another user's
-            if any(_is(each, f"socket:[{inode}]") for each in (process / "fd").iterdir()):
+            if has_socket(process, inode):
                 return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
     return "another program"
-
-
-def _is(file: Path, what: str) -> bool:
-    """Of an open file of a process, which may close it meanwhile."""
-    with suppress(OSError):
-        return file.readlink().name == what
-    return False
 
 
 def _listening_inode(port: int) -> str | None:
