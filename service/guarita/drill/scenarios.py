@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from guarita.config import Durability
 from guarita.drill.faults.base import Fault
 from guarita.drill.faults.data import DamagedAof, FullDisk, RestartEmpty, RestartWithoutTail
 from guarita.drill.faults.links import CUT_S, Isolate, IsolatedRestart, LoseAnswers, LossyNetwork
-from guarita.drill.faults.names import SpoilNames
+from guarita.drill.faults.names import SpoilNames, SwapAddresses
 from guarita.drill.faults.passwords import CertificateChange, PasswordChange
 from guarita.drill.faults.roles import (
     ForcedFailover,
@@ -65,9 +65,11 @@ class Scenario:
 
 _NOTHING_LOST = "nothing lost"
 _SWITCHED = {"not_switched": 0}
+_APART = {"neighbour_unwell": 0, "foreign_keys": 0, "lost_keys": 0, "strangers": 0}
 _CLUSTER = Shape(topology="cluster", sentinels=0, agents=False)
 _FAST = Shape(durability=Durability.FAST)
 _NAMES = Shape(names=True)
+_NEIGHBOUR = Shape(names=True, neighbour=True)
 
 _ALL = (
     Scenario(
@@ -215,13 +217,24 @@ _ALL = (
         fresh=True,
         reported_as="redis#1972; helm/charts#9111",
     ),
-    Scenario(
-        "D11",
-        "two installations whose addresses are swapped",
-        "key spaces stay apart",
-        not_here="an installation is alone in the network of its drill, and its nodes keep their "
-        "addresses: there is no other one to swap them with, as pods of one cluster have",
-        reported_as="bitnami/charts#8224; spotahome#550",
+    *(
+        Scenario(
+            f"D11{letter}",
+            f"kill -9 {whose} of two installations, started with each other's addresses{how}",
+            "key spaces stay apart, and neither installation names a node of the other",
+            (fault,),
+            failed=failed,
+            at_most=_APART,
+            durabilities=_BALANCED,
+            shape=_NEIGHBOUR,
+            fresh=True,
+            reported_as="bitnami/charts#8224; spotahome#550",
+        )
+        for letter, whose, how, fault, failed in (
+            ("a", "the primaries", "", SwapAddresses(), 0),
+            ("b", "the primaries", ", of which nobody hears", SwapAddresses(stale_s=10.0), 0),
+            ("c", "all nodes and Sentinels", "", SwapAddresses(("nodes", "sentinels")), None),
+        )
     ),
     *(
         Scenario(
@@ -500,6 +513,16 @@ _ALL = (
         ),
         control="a primary that is being replaced acknowledges with the replica on its side",
         shape=Shape(breakage=Breakage.TRUSTS_PRIMARY),
+    ),
+    Scenario(
+        "N6",
+        "two installations with one password, under D11b",
+        "must be invalid",
+        (SwapAddresses(stale_s=10.0),),
+        failed=None,
+        at_most=_APART,
+        control="the Sentinels of one make a node of the other follow theirs",
+        shape=replace(_NEIGHBOUR, one_password=True),
     ),
 )
 

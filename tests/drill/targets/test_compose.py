@@ -35,7 +35,7 @@ def test_each_scenario_applies_or_says_why_not() -> None:
         *("D1", "D2", "D4", "D5b", "D6", "D9", "D10", "D18", "D21a", "D22a", "D26", "D28"),
         *("N1", "N3", "N4", "N5b"),
     }
-    assert "fixed" in str(reasons["D11"])
+    assert "fixed" in str(reasons["D11a"])
     assert "region" in str(reasons["D27"])
 
 
@@ -79,7 +79,7 @@ def test_a_broken_service_is_broken_in_its_container() -> None:
 def test_the_list_is_of_the_target_that_is_asked_for() -> None:
     there = {e["id"]: e for e in json.loads(drill("list", "--json", "--target", "compose").output)}
     here = {e["id"]: e for e in json.loads(drill("list", "--json").output)}
-    assert there["D11"]["not_here"] != here["D11"]["not_here"]
+    assert there["D11a"]["not_here"] != here["D11a"]["not_here"]
     assert there["N2"]["not_here"] is not None
     assert here["N2"]["not_here"] != there["N2"]["not_here"]
 
@@ -87,7 +87,7 @@ def test_the_list_is_of_the_target_that_is_asked_for() -> None:
 def test_what_cannot_be_played_on_containers_says_why(tmp_path: Path) -> None:
     done = drill("run", "D11", "--target", "compose", "--out", tmp_path)
     assert done.exit_code == 3
-    assert "D11 cannot be played here: the addresses of its containers are fixed" in done.output
+    assert "D11a cannot be played here: the addresses of its containers are fixed" in done.output
 
 
 def test_without_docker_a_drill_says_where_to_get_it(

@@ -65,6 +65,15 @@ def test_a_node_is_found_by_its_name_until_that_is_gone(tmp_path: Path) -> None:
     assert Path("/etc/resolv.conf").read_bytes() == before
 
 
+def test_a_name_follows_its_node_to_another_address(tmp_path: Path) -> None:
+    one, other = play(
+        'net.swap("node-1", "node-2"); '
+        'print(json.dumps([ask(f"node-{n}.drill")[0] for n in (1, 2)]))',
+        tmp_path,
+    )
+    assert (one, other) == (["10.77.0.2"], ["10.77.0.1"])
+
+
 def test_answers_are_late_or_there_are_none(tmp_path: Path) -> None:
     at_once, late, silent = play(
         'at_once = ask("node-1.drill"); names.spoil(Spoilt(late_ms=700)); '

@@ -58,6 +58,20 @@ def test_all_reach_all_until_a_cut_and_again_after_it() -> None:
     assert all(mended.values())
 
 
+def test_two_swap_their_addresses_and_all_reach_them_there() -> None:
+    addresses, reached = play(
+        "for each in listeners: each.kill()\n"
+        'net.swap("a", "c")\n'
+        "for name, address in net.addresses.items():\n"
+        "    argv = [*net.enter(name), sys.executable, '-c', LISTEN, address]\n"
+        "    listeners.append(subprocess.Popen(argv, stdout=subprocess.PIPE))\n"
+        "    listeners[-1].stdout.readline()\n"
+        "print(json.dumps([net.addresses, table()]))"
+    )
+    assert addresses == {"a": "10.77.1.1", "b": "10.77.0.2", "c": "10.77.0.1"}
+    assert all(reached.values())
+
+
 def test_packets_that_were_lost_are_counted_until_all_pass_again() -> None:
     before, lost, mended = play(
         'before = net.lost_packets; net.lose(["a"], ["b"], 99); reaches("a", "b")\n'

@@ -141,7 +141,7 @@ def test_after_an_interruption_the_next_call_goes_on(servers: Servers, steps: in
 
 
 def test_nodes_that_all_come_back_at_new_addresses_find_each_other_with_their_data(
-    servers: Servers, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, servers: Servers, tmp_path: Path
 ) -> None:
     servers.make_one()
     with servers.client(servers.primary(slot=0)) as client:
@@ -151,7 +151,7 @@ def test_nodes_that_all_come_back_at_new_addresses_find_each_other_with_their_da
     for node in servers.nodes:
         text = node.config.read_text()
         node.config.write_text(text.replace("127.0.0.1", "127.0.0.2"))
-    servers.hosts = {node.name: "127.0.0.2" for node in servers.nodes}  # type: ignore[misc]
+    monkeypatch.setattr(servers, "host", lambda _name: "127.0.0.2")
     servers.up()
     servers.make_one()
     assert ids_of(servers) == before

@@ -6,7 +6,7 @@ from guarita.drill.faults.base import Fault
 from guarita.drill.faults.commands import Command
 from guarita.drill.faults.data import DamagedAof, FullDisk, RestartEmpty, RestartWithoutTail
 from guarita.drill.faults.links import Isolate, IsolatedRestart, LoseAnswers, LossyNetwork
-from guarita.drill.faults.names import SpoilNames
+from guarita.drill.faults.names import SpoilNames, SwapAddresses
 from guarita.drill.faults.passwords import CertificateChange, PasswordChange
 from guarita.drill.faults.roles import (
     ForcedFailover,
@@ -43,6 +43,7 @@ _ALL: tuple[type[Fault], ...] = (
     LossyNetwork,
     LoseAnswers,
     SpoilNames,
+    SwapAddresses,
     ForcedFailover,
     Redirect,
     ResetThenKill,

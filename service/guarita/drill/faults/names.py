@@ -1,4 +1,4 @@
-"""Faults of names: those of nodes are gone, come late, or nobody answers for them."""
+"""Faults of names and of the addresses behind them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-from guarita.drill.faults.base import Fault, Scene, Undo
+from guarita.drill.faults.base import Fault, Scene, Undo, nothing_to_heal
 from guarita.drill.faults.roles import has_primary
 from guarita.drill.targets.base import Power, Spoilt, Target
 
@@ -53,3 +53,32 @@ class SpoilNames(Fault):
         late = [f"names are told {self.late_ms} ms late"] if self.late_ms else []
         lost = [f"{', '.join(gone)} cannot be resolved"] if gone else []
         return "; ".join([*late, *lost])
+
+
+@dataclass(frozen=True, slots=True)
+class SwapAddresses(Fault):
+    """kill -9 nodes here and in the installation beside it, swap their addresses, start them."""
+
+    name: ClassVar[str] = "swap-addresses"
+    who: tuple[str, ...] = ("primary",)
+    stale_s: float = 0.0  # so long the names of these are not found, and keep their old addresses
+    for_s: float | None = 0.0
+
+    def lacks(self, target: Target) -> str | None:
+        return target.lacks(Power.NEIGHBOUR)
+
+    def inject(self, scene: Scene) -> Undo:
+        # The primary is another node there.
+        who = ("primary",) if self.who == ("primary",) else tuple(scene.group(self.who))
+        scene.tell(f"the addresses of {', '.join(who)} and of another installation's are swapped")
+        if self.stale_s:
+            scene.target.spoil_names(Spoilt(gone=tuple(scene.group(self.who))))
+        scene.target.swap_addresses(who)
+        scene.hold(self.stale_s)
+        scene.target.mend()
+        scene.afterwards.append(lambda: self._measure(scene))
+        return nothing_to_heal
+
+    def _measure(self, scene: Scene) -> None:
+        for name, count in scene.target.mingled().items():
+            scene.measure(name, count)

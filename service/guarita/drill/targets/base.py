@@ -6,7 +6,7 @@ place beside it: what they cannot do they name in `lacks`, and a fault that need
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,6 +31,7 @@ class Power(StrEnum):
     PASSWORDS = "change passwords while it runs"
     CERTIFICATES = "change certificates while it runs"
     NAMES = "spoil the names of nodes"
+    NEIGHBOUR = "swap addresses with another installation"
 
 
 class Breakage(StrEnum):
@@ -52,6 +53,8 @@ class Shape:
     users: bool = False  # the default user is off, and each role has the least rights
     tls: bool = False  # nodes and Sentinels speak TLS alone
     names: bool = False  # nodes and Sentinels are known by names that are looked up
+    neighbour: bool = False  # there is another installation in the same network
+    one_password: bool = False  # it has the passwords of this one
     small_disk: bool = False
     fsync_s: float = 0.0  # what each fsync of a data node takes longer
     load_key_us: int = 0  # what each key takes longer when a data node loads its data
@@ -187,6 +190,15 @@ class Target(Protocol):
         """How many were lost since `slow`, until `mend`."""
 
     def spoil_names(self, how: Spoilt) -> None: ...
+
+    def swap_addresses(self, who: Sequence[str]) -> None:
+        """kill -9 these and their likes of the neighbour, swap the addresses of both, start all.
+
+        `primary` is that of each; any other name is the same in both.
+        """
+
+    def mingled(self) -> Mapping[str, int]:
+        """How much of each installation is found in the other one, and what the neighbour lost."""
 
     def mend(self) -> None:
         """Take away every cut and slowness; names are as they were."""

@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -35,7 +35,6 @@ SLACK_S = 1.0  # down-after is 2000 ms here, as in the kits, and 1000 on a local
 SERVICES = 2
 DISK_MB = 24
 _NOT_THERE = {
-    "D11": "the addresses of its containers are fixed",
     "D17": "its nodes speak no TLS",
     "D27": "it is one region",
 }
@@ -146,6 +145,8 @@ class ComposeTarget:
                 return "its nodes speak no TLS"
             case Power.NAMES:
                 return "names stand in /etc/hosts of its containers, so nothing is resolved"
+            case Power.NEIGHBOUR:
+                return "the addresses of its containers are fixed"
             case Power.AGENTS:
                 return None if self.sentinels else "nodes run without agents here"
         return None
@@ -298,6 +299,12 @@ class ComposeTarget:
 
     def spoil_names(self, how: Spoilt) -> None:  # noqa: ARG002
         raise TopologyError(str(self.lacks(Power.NAMES)))
+
+    def swap_addresses(self, who: Sequence[str]) -> None:  # noqa: ARG002
+        raise TopologyError(str(self.lacks(Power.NEIGHBOUR)))
+
+    def mingled(self) -> Mapping[str, int]:
+        raise TopologyError(str(self.lacks(Power.NEIGHBOUR)))
 
     def mend(self) -> None:
         self._links.mend()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +135,8 @@ class KubernetesTarget:
                 return "links are not cut in a cluster"
             case Power.FILES:
                 return "the files of its pods are out of reach"
+            case Power.NEIGHBOUR:
+                return "it knows of no other installation there"
             case Power.LOSE | Power.PASSWORDS | Power.CERTIFICATES | Power.NAMES:
                 return "that is not done in a cluster"
         return None
@@ -297,6 +299,12 @@ class KubernetesTarget:
 
     def spoil_names(self, how: Spoilt) -> None:  # noqa: ARG002
         raise TopologyError(str(self.lacks(Power.NAMES)))
+
+    def swap_addresses(self, who: Sequence[str]) -> None:  # noqa: ARG002
+        raise TopologyError(str(self.lacks(Power.NEIGHBOUR)))
+
+    def mingled(self) -> Mapping[str, int]:
+        raise TopologyError(str(self.lacks(Power.NEIGHBOUR)))
 
     def lost_packets(self) -> int:
         """None are lost here."""

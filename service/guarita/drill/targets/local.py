@@ -4,7 +4,7 @@ else on 127.0.0.1, with proxies in between where these can cut links."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from guarita.drill.history import Sample
 from guarita.drill.targets import proxies
 from guarita.drill.targets.base import Power, Shape, Spoilt, Terms
 from guarita.drill.targets.names import HOSTS, Names
+from guarita.drill.targets.neighbour import PREFIX, Neighbour
 from guarita.drill.targets.network import GATE, Network
 from guarita.drill.targets.nodes import (
     READY_S,
@@ -58,18 +59,22 @@ class LocalTarget:
         has_proxies = self._network is None and proxies.lacking(shape) is None
         self._proxies = Proxies(self._directory) if has_proxies else None
         has_names = self._network is not None and shape.names
-        self._names = Names(_addresses(shape), self._directory, at=GATE) if has_names else None
+        addresses = self._network.addresses if self._network else {}
+        self._names = Names(addresses, self._directory, at=GATE) if has_names else None
         self.installation: DrillSentinel | DrillCluster = (
             DrillCluster(self._directory, self._network)
             if shape.topology == "cluster"
             else DrillSentinel(self._directory, shape, self._network, self._proxies)
         )
+        self._neighbour = self._make_neighbour()
         self.services = Services(self._directory, self._places(), breakage=shape.breakage)
 
     # Start and end
 
     def start(self) -> None:
         self.installation.up(timeout_s=READY_S)
+        if self._neighbour:
+            self._neighbour.start()
         self.services.start(self.store_settings(), self._ways())
 
     def restore(self) -> None:
@@ -79,6 +84,8 @@ class LocalTarget:
     def end(self) -> None:
         self.services.kill_all()
         self.installation.kill_all()
+        if self._neighbour:
+            self._neighbour.kill_all()
         for each in (self._names, self._network, self._proxies):
             if each:
                 each.close()
@@ -91,6 +98,8 @@ class LocalTarget:
                 return self._without_network
             case Power.NAMES if self._names is None:
                 return self._without_network or "its nodes are known by address"
+            case Power.NEIGHBOUR if self._neighbour is None:
+                return self._without_network or "it has its network to itself"
             case Power.AGENTS:
                 return None if self.shape.agents else "nodes run without agents here"
             case Power.CERTIFICATES if not self.shape.tls:
@@ -147,13 +156,20 @@ class LocalTarget:
 
     def watcher(self, name: str) -> Callable[[int], Sample]:
         node = self._node(name)
-        client = self.installation.client(node, timeout_s=SAMPLE_S)
+        clients = {node.host: self.installation.client(node, timeout_s=SAMPLE_S)}
         names = {
             where: each.name
             for each in (*self.installation.nodes, *self.installation.sentinels)
             for where in (self._announced(each), each.address)
         }
-        return lambda at_us: sample_of(client, node, names, at_us)
+
+        def ask(at_us: int) -> Sample:
+            host = self.installation.host(name)
+            if host not in clients:  # it has moved
+                clients[host] = self.installation.client(self._node(name), timeout_s=SAMPLE_S)
+            return sample_of(clients[host], node, names, at_us)
+
+        return ask
 
     def condition(self, name: str) -> Condition:
         return self.installation.condition(self._node(name))
@@ -270,6 +286,16 @@ class LocalTarget:
             raise TopologyError(str(self.lacks(Power.NAMES)))
         self._names.spoil(how)
 
+    def swap_addresses(self, who: Sequence[str]) -> None:
+        if self._neighbour is None:
+            raise TopologyError(str(self.lacks(Power.NEIGHBOUR)))
+        self._neighbour.swap(who)
+
+    def mingled(self) -> Mapping[str, int]:
+        if self._neighbour is None:
+            raise TopologyError(str(self.lacks(Power.NEIGHBOUR)))
+        return self._neighbour.mingled()
+
     def mend(self) -> None:
         for each in (self._network, self._proxies):
             if each:
@@ -278,6 +304,12 @@ class LocalTarget:
             self._names.spoil(Spoilt())
 
     # Inside
+
+    def _make_neighbour(self) -> Neighbour | None:
+        first = self.installation
+        if self._network is None or not self.shape.neighbour or isinstance(first, DrillCluster):
+            return None
+        return Neighbour(first, self._directory / "neighbour", self.shape, self._network)
 
     def store_settings(self) -> dict[str, Any]:
         """How a service reaches the nodes."""
@@ -350,4 +382,6 @@ def _addresses(shape: Shape) -> dict[str, str]:
     count = 6 if shape.topology == "cluster" else 3
     nodes = {f"node-{n + 1}": f"10.77.0.{n + 1}" for n in range(count)}
     sentinels = {f"sentinel-{n + 1}": f"10.77.0.{11 + n}" for n in range(shape.sentinels)}
-    return nodes | sentinels | {f"service-{n}": f"10.77.1.{n}" for n in (1, 2)}
+    services = {f"service-{n}": f"10.77.1.{n}" for n in (1, 2)}
+    others = [PREFIX + name for name in (*nodes, *sentinels)] if shape.neighbour else []
+    return nodes | sentinels | services | {each: f"10.77.2.{n}" for n, each in enumerate(others, 1)}

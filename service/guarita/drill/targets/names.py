@@ -46,8 +46,10 @@ class Names:
     """The name server, and the resolver of every process of this drill that asks it."""
 
     def __init__(self, addresses: Mapping[str, str], directory: Path, *, at: str) -> None:
-        """It listens at this address. Raises `TopologyError`."""
-        self._addresses = {name_of(node): address for node, address in addresses.items()}
+        """It listens at this address, and tells what is in `addresses` when it is asked. Raises
+        `TopologyError`."""
+        self._nodes = {name_of(node): node for node in addresses}
+        self._addresses = addresses
         self._how = Spoilt()
         names = self
 
@@ -79,7 +81,8 @@ class Names:
             mine = directory / path.name
             mine.write_text(text)
             run("mount", "--bind", str(mine), str(path))
-        for name, address in self._addresses.items():
+        for name, node in self._nodes.items():
+            address = self._addresses[node]
             try:
                 found = {each[4][0] for each in socket.getaddrinfo(name, None, socket.AF_INET)}
             except OSError as exc:
@@ -100,9 +103,10 @@ class Names:
         time.sleep(how.late_ms / 1000)
         reply = dns.message.make_response(asked)
         name = wanted.name.to_text(omit_final_dot=True).lower()
-        if name in self._addresses and name not in map(name_of, how.gone):
+        node = self._nodes.get(name)
+        if node is not None and node not in how.gone:
             if wanted.rdtype == A:
-                reply.answer.append(from_text(wanted.name, _TTL_S, IN, A, self._addresses[name]))
+                reply.answer.append(from_text(wanted.name, _TTL_S, IN, A, self._addresses[node]))
         else:
             reply.set_rcode(NXDOMAIN)
         return reply.to_wire()

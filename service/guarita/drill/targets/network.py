@@ -87,6 +87,15 @@ class Network:
         """What a command line begins with to run there."""
         return ["nsenter", f"--net={self.namespace(name)}", "--"]
 
+    def swap(self, one: str, other: str) -> None:
+        """Each has the address of the other from now on."""
+        addresses = self.addresses
+        for name in (one, other):
+            run(*self.enter(name), "ip", "address", "del", f"{addresses[name]}/32", "dev", "drill")
+        addresses[one], addresses[other] = addresses[other], addresses[one]
+        for name in (one, other):
+            self._address(name)
+
     def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> None:
         """Nothing passes any more from some to the others, nor back unless `one_way`."""
         one, two = (self._set_of(group) for group in (some, others))
@@ -146,20 +155,24 @@ class Network:
         there = Path(f"/proc/{holder.pid}/ns/net")
         if not wait_until(lambda: there.readlink() != _OWN.readlink(), timeout_s=5):
             raise TopologyError("a network namespace was not made within 5 s")
-        here, address = _link(name), self.addresses[name]
+        here = _link(name)
         peer = ("peer", "name", "drill", "netns", str(holder.pid))
         run("ip", "link", "add", here, "type", "veth", *peer)
         run("ip", "link", "set", here, "up")
-        run("ip", "route", "add", f"{address}/32", "dev", here, "src", GATE)
-        inside = self.enter(name)
+        for link in ("lo", "drill"):
+            run(*self.enter(name), "ip", "link", "set", link, "up")
+        self._address(name)
+
+    def _address(self, name: str) -> None:
+        """Give it its address. Its routes went with the one that it had."""
+        address = self.addresses[name]
+        run("ip", "route", "replace", f"{address}/32", "dev", _link(name), "src", GATE)
         for words in (
-            ("link", "set", "lo", "up"),
             ("address", "add", f"{address}/32", "dev", "drill"),
-            ("link", "set", "drill", "up"),
             ("route", "add", f"{GATE}/32", "dev", "drill"),
             ("route", "add", "default", "via", GATE),
         ):
-            run(*inside, "ip", *words)
+            run(*self.enter(name), "ip", *words)
 
 
 def _link(name: str) -> str:

@@ -42,8 +42,9 @@ class DrillCluster(LocalCluster):
         base_port = BASE_PORT if network else None
         super().__init__(directory, base_port=base_port, password=PASSWORD)
         self._network = network
-        if network:
-            self.hosts = network.addresses  # type: ignore[misc]  # of this one alone
+
+    def host(self, name: str) -> str:
+        return self._network.addresses[name] if self._network else super().host(name)
 
     def network(self, node: Node) -> str:
         return self._network.namespace(node.name) if self._network else ""
@@ -62,7 +63,11 @@ class DrillSentinel(LocalSentinel):
         shape: Shape,
         network: Network | None,
         proxies: Proxies | None = None,
+        *,
+        prefix: str = "",
+        password: str = PASSWORD,
     ) -> None:
+        """`prefix`: of the names that its nodes have in the network."""
         super().__init__(
             directory,
             server=slow_server(directory, shape),
@@ -70,27 +75,29 @@ class DrillSentinel(LocalSentinel):
             down_after_ms=KITS[shape.like].down_after_ms if shape.like else 1000,
             agents=shape.agents,
             durability=shape.durability,
-            password=PASSWORD,
-            sentinel_password=f"{PASSWORD} no more",
+            password=password,
+            sentinel_password=f"{password} no more",
         )
         self.sentinel_nodes = shape.sentinels  # type: ignore[misc]  # of this one alone
         self._shape = shape
         self._network = network
         self._proxies = proxies
+        self._prefix = prefix
         self.certificates = Certificates(directory / "tls") if shape.tls else None
         self.password_file = directory / "password"
-        self.change_password(PASSWORD)
-        if network:
-            self.hosts = network.addresses  # type: ignore[misc]
+        self.change_password(password)
+
+    def host(self, name: str) -> str:
+        return self._network.addresses[self._prefix + name] if self._network else super().host(name)
 
     def network(self, node: Node) -> str:
-        return self._network.namespace(node.name) if self._network else ""
+        return self._network.namespace(self._prefix + node.name) if self._network else ""
 
     def announced(self, node: Node) -> tuple[str, int]:
         """Where the others reach it."""
         if self._proxies:
             return PROXIES_HOST, node.port
-        return (name_of(node.name), node.port) if self._shape.names else node.address
+        return (name_of(self._prefix + node.name), node.port) if self._shape.names else node.address
 
     def make_directory(self, node: Node) -> None:
         super().make_directory(node)
@@ -159,7 +166,7 @@ class DrillSentinel(LocalSentinel):
             settings["node"]["tls"] = self.certificates.settings_of(node.name)
             for part in ("data", "sentinel"):
                 settings["store"][part]["tls"] = self.certificates.caller_settings
-        if self._shape.names:
+        if self._shape.names and not self._prefix:  # the file is one for all of this drill
             settings["store"]["hosts_file"] = str(HOSTS)
         if self._proxies or self._shape.names:
             self._announce_elsewhere(settings, node)
@@ -168,9 +175,11 @@ class DrillSentinel(LocalSentinel):
     def _announce_elsewhere(self, settings: dict[str, Any], node: Node) -> None:
         others = [each for each in self.nodes if each != node]
         settings["store"]["sentinel"]["nodes"] = [self._announced(e) for e in self.sentinels]
+        listens_at = "0.0.0.0" if self._shape.names else node.host  # noqa: S104 - in its namespace
         settings["node"] |= {
             "announce": self._announced(node),
-            "bind": [node.host],
+            "bind": [listens_at],
+            "http": f"{listens_at}:{node.http_port}",
             "peers": [self._announced(each) for each in self.nodes],
             "agents": [f"{self.announced(each)[0]}:{each.http_port}" for each in others],
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import http.client
 import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -153,6 +153,12 @@ class RunningTarget:
 
     def spoil_names(self, how: Spoilt) -> None:
         _refuse(how)
+
+    def swap_addresses(self, who: Sequence[str]) -> None:
+        _refuse(who)
+
+    def mingled(self) -> Mapping[str, int]:
+        _refuse()
 
     def lost_packets(self) -> int:
         """None are lost here."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
@@ -44,7 +44,6 @@ class Installation(Faults, ABC):
     sentinel_nodes: ClassVar[int] = 0
     needs_bus: ClassVar[bool] = False
     agents: bool = False  # whether each node is run by its agent
-    hosts: ClassVar[Mapping[str, str]] = {}  # addresses by name, where not 127.0.0.1
 
     def __init__(
         self,
@@ -88,7 +87,11 @@ class Installation(Faults, ABC):
         shutil.rmtree(node.directory, ignore_errors=True)
         node.directory.mkdir(parents=True)
 
-    def network(self, node: Node) -> str:  # noqa: ARG002 - for who puts nodes elsewhere
+    def host(self, name: str) -> str:  # noqa: ARG002 - for who puts nodes elsewhere
+        """The address of a node."""
+        return ports.HOST
+
+    def network(self, node: Node) -> str:  # noqa: ARG002 - the same
         """The file of the network namespace that a node runs in; empty: that of this process."""
         return ""
 
@@ -258,7 +261,7 @@ class Installation(Faults, ABC):
                 kind,
                 numbers[name],
                 self.directory / name,
-                self.hosts.get(name, ports.HOST),
+                self.host(name),
                 numbers.get(_agent_of(name)),
             )
             for name, kind in self._names().items()
