@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from redis.exceptions import TimeoutError as Late
@@ -55,16 +56,26 @@ class Sentinel:
         self.may_answer.set()
         self.error: Exception | None = None
 
-    def execute_command(self, _sentinel: str, word: str, _name: str) -> Any:
+    @contextmanager
+    def pipeline(self, *, transaction: bool) -> Iterator[Self]:
+        assert not transaction
+        self.asked: list[str] = []
+        yield self
+
+    def execute_command(self, _sentinel: str, word: str, _name: str) -> None:
+        self.asked.append(word)
+
+    def execute(self, *, raise_on_error: bool) -> list[Any]:
+        assert not raise_on_error
         self.may_answer.wait(10)
         if self.error:
             raise self.error
-        match word:
-            case "GET-MASTER-ADDR-BY-NAME":
-                return [self.names[0].encode(), str(self.names[1]).encode()]
-            case "MASTER":
-                return flat(master(self.names))
-        return [flat(replica(each)) for each in self.replicas]
+        answers = {
+            "GET-MASTER-ADDR-BY-NAME": [self.names[0].encode(), str(self.names[1]).encode()],
+            "MASTER": flat(master(self.names)),
+            "REPLICAS": [flat(replica(each)) for each in self.replicas],
+        }
+        return [answers[word] for word in self.asked]
 
 
 Majority = Callable[..., SentinelMajority]

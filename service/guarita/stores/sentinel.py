@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any
 
 import redis
 from redis.exceptions import RedisError
@@ -129,14 +128,20 @@ class SentinelMajority:
             wait([each.answer for each in awaited], longest_s, FIRST_COMPLETED)
 
     def _ask(self, address: Address) -> _Answer:
-        client = self._sentinels[address]
-        named = _raw(client, "GET-MASTER-ADDR-BY-NAME", self._primary_name)
-        if named is None:
+        with self._sentinels[address].pipeline(transaction=False) as pipe:
+            for word in ("GET-MASTER-ADDR-BY-NAME", "MASTER", "REPLICAS"):
+                # Two words, so that redis-py leaves the answer as it is.
+                pipe.execute_command("SENTINEL", word, self._primary_name)  # type: ignore[no-untyped-call]
+            answers = pipe.execute(raise_on_error=False)
+        if answers[0] is None:
             raise NotFound("does not know it")
-        primary = (named[0].decode(), int(named[1]))
-        master = _fields(_raw(client, "MASTER", self._primary_name))
-        replicas = [_fields(each) for each in _raw(client, "REPLICAS", self._primary_name)]
-        return _Answer(primary, _reading(f"{address[0]}:{address[1]}", primary, master, replicas))
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        (host, port), master, replicas = answers
+        primary = (host.decode(), int(port))
+        told = _fields(master), [_fields(each) for each in replicas]
+        return _Answer(primary, _reading(f"{address[0]}:{address[1]}", primary, *told))
 
     def _forget_answers(self) -> list[str]:
         """Drops what was answered, so that it is asked anew; returns each answer in words."""
@@ -164,11 +169,6 @@ class SentinelMajority:
                             on_change()
             except (RedisError, OSError, ValueError):
                 self._closed.wait(STEADY_INTERVAL_S)
-
-
-def _raw(client: redis.Redis, *words: str) -> Any:
-    """Two words, so that redis-py leaves the answer as it is."""
-    return client.execute_command("SENTINEL", *words)  # type: ignore[no-untyped-call]
 
 
 def _fields(flat: list[bytes]) -> dict[str, str]:
