@@ -42,6 +42,7 @@ def reading(watcher: str = "s1", **changes: object) -> Reading:
         unheard,
         bool(given.get("failover")),
         given.get("chosen"),  # type: ignore[arg-type]
+        given.get("silent_s", {}),  # type: ignore[arg-type]
     )
 
 
@@ -200,7 +201,7 @@ def test_what_is_missing_to_leave_a_node_out_is_told():
     )
     near = rounds(*votes, ages_s=(1.0, 0.0))
     assert why(two_of_three_say_down(rounds=near))[A] == (
-        "detached, and not yet reported down by 2 for 2 s"
+        "detached, and not yet silent for 2 s to 2 that report it down"
     )
     old = rounds(*votes, ages_s=(FRESH_S + 2.5, FRESH_S + 0.1))
     none_younger = "detached, and no reading is younger than 3 s"
@@ -235,6 +236,41 @@ def test_an_answer_that_was_long_on_its_way_is_as_old_as_its_question():
     assert decided((2.6, 2.5), (0.4, 0.3), attached_at_s=seen_between) == {A, B}
 
 
+def found_down_after(*silent_s: float, ages_s: tuple[float, float] = (2.5, 0.5)) -> set[Address]:
+    """Each Sentinel saw A up, and says now that it is down and has been silent for so long."""
+    first = rounds(*(reading(f"s{n}") for n, _ in enumerate(silent_s)), ages_s=ages_s[:1])
+    says = [reading(f"s{n}", down={A}, silent_s={A: s}) for n, s in enumerate(silent_s)]
+    return required(two_of_three_say_down(rounds=first + rounds(*says, ages_s=ages_s[1:])))
+
+
+def test_who_reports_a_node_down_counts_from_when_it_heard_it_last():
+    assert found_down_after(2.1, 2.1, 2.1) == {B}
+    assert found_down_after(2.1, 2.1) == {B}
+
+
+def test_who_heard_it_after_an_earlier_reading_speaks_against_it_there():
+    assert found_down_after(2.1, 2.1, 1.9) == {A, B}
+    assert found_down_after(2.1, 1.9) == {A, B}
+    assert found_down_after(2.1) == {A, B}
+    assert found_down_after(2.1, 2.1, 2.0) == {A, B}  # perhaps right after it was asked
+
+
+def test_silence_is_no_vote_before_anybody_reports_the_node_down():
+    quiet = [reading(s, silent_s={A: 9.0}) for s in ("s1", "s2", "s3")]
+    assert required(two_of_three_say_down(rounds=rounds(*quiet))) == {A, B}
+
+
+def test_long_silence_does_not_do_without_readings_far_enough_apart():
+    assert found_down_after(9.0, 9.0, ages_s=(1.9, 0.0)) == {A, B}
+
+
+def test_who_was_silent_while_the_primary_was_not_well_has_to_be_silent_anew():
+    votes = [reading(s, down={A}, silent_s={A: 9.0}) for s in ("s1", "s2")]
+    unwell = [replace(each, primary_healthy=False) for each in votes]
+    history = rounds(*unwell, ages_s=(2.5,)) + rounds(*votes, ages_s=(1.5, 0.5))
+    assert required(two_of_three_say_down(rounds=history)) == {A, B}
+
+
 def test_a_replica_that_was_attached_in_between_has_to_be_voted_out_anew():
     seen = {A: NOW_S - 1.0}
     assert required(two_of_three_say_down(attached_at_s=seen)) == {A, B}
@@ -261,22 +297,26 @@ def agreed(words: tuple[str, ...]) -> bool:
     return words.count("down") >= 2 and not {"up", "other", "unwell"} & set(words)
 
 
+def said(words: tuple[str, ...], silent_s: float, age_s: float) -> tuple[Round, ...]:
+    """`long` is down, and has been silent for so long."""
+    says = SAYS | {"long": reading(down={A}, silent_s={A: silent_s})}
+    named = zip(("s1", "s2", "s3"), map(says.get, words), strict=True)
+    return rounds(*(replace(each, watcher=s) for s, each in named if each), ages_s=(age_s,))
+
+
 @pytest.mark.parametrize("attached", [False, True])
 @pytest.mark.parametrize("ages_s", [(2.0, 0.0), (2.5, 1.0), (1.5, 0.0), (5.0, 3.5)])
 def test_every_history_of_two_readings_of_three_sentinels(attached, ages_s):
+    spread_s, age_s = ages_s[0] - ages_s[1], ages_s[1]
     # Sentinels have no rank: three of them say the same whichever of them says what.
-    for said in combinations_with_replacement(product(SAYS, repeat=2), 3):
-        first, last = zip(*said, strict=True)
-        history = tuple(
-            each
-            for age_s, words in zip(ages_s, (first, last), strict=True)
-            for each in rounds(*filter(None, map(SAYS.get, words)), ages_s=(age_s,))
-        )
-        spread_s, age_s = ages_s[0] - ages_s[1], ages_s[1]
+    for each in combinations_with_replacement(product(SAYS, (*SAYS, "long")), 3):
+        first, last = zip(*each, strict=True)
+        history = said(first, 0, ages_s[0]) + said(last, spread_s + 0.01, age_s)
+        found_out = zip(first, last, strict=True)
         expected = (
             not attached
-            and agreed(first)
-            and agreed(last)
+            and agreed(tuple("down" if pair == ("up", "long") else pair[0] for pair in found_out))
+            and agreed(tuple("down" if word == "long" else word for word in last))
             and spread_s >= APART_S
             and age_s <= FRESH_S
         )

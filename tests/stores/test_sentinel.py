@@ -37,7 +37,9 @@ def master(primary: Address = P, **changes: str) -> dict[str, str]:
 
 
 def replica(node: Address, **changes: str) -> dict[str, str]:
-    return {"ip": node[0], "port": str(node[1]), "flags": "slave", "runid": "r" * 40} | changes
+    heard = {"runid": "r" * 40, "last-ok-ping-reply": "10"}
+    well = {"ip": node[0], "port": str(node[1]), "flags": "slave", **heard}
+    return well | {name.replace("_", "-"): value for name, value in changes.items()}
 
 
 @dataclass
@@ -169,3 +171,8 @@ def test_a_replica_is_up_or_down_or_was_never_heard() -> None:
     well = _reading("s", P, master(), [replica(A), replica(B, flags="slave,promoted")])
     assert (well.down, well.up, well.chosen) == (frozenset(), {A, B}, B)
     assert _reading("s", P, master(flags="master,failover_in_progress"), []).failover
+
+
+def test_a_sentinel_tells_for_how_long_each_replica_has_been_silent() -> None:
+    rows = [replica(A, flags="slave,s_down", last_ok_ping_reply="1250"), replica(B)]
+    assert _reading("s", P, master(), rows).silent_s == {A: 1.25, B: 0.01}

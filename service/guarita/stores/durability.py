@@ -15,7 +15,7 @@ from guarita.config import Durability
 Address = tuple[str, int]
 
 VOTERS = 2  # watchers that must report a node down before it may be left out
-APART_S = 2.0  # between the two readings in which they must
+APART_S = 2.0  # for which they must not have heard it, while each found the primary well
 FRESH_S = 3.0  # age at which the last reading says nothing any more
 
 
@@ -37,6 +37,8 @@ class Reading:
     """Whether it replaces the primary just now."""
     chosen: Address | None = None
     """Whom it is about to promote, or has promoted and not seen as primary yet."""
+    silent_s: Mapping[Address, float] = field(default_factory=dict)
+    """Since each replica's last good answer, where it tells that."""
 
     @property
     def nodes(self) -> frozenset[Address]:
@@ -132,7 +134,7 @@ def _why_needed(durability: Durability, node: Address, view: View, now_s: float)
     down = sum(node in each.down for each in last)
     if down < VOTERS:
         return f"detached, and reported down by {down} where {VOTERS} must"
-    return f"detached, and not yet reported down by {VOTERS} for {APART_S:g} s"
+    return f"detached, and not yet silent for {APART_S:g} s to {VOTERS} that report it down"
 
 
 def _objection(reading: Reading, primary: Address) -> str:
@@ -159,18 +161,18 @@ def _why_left_out(node: Address, view: View, now_s: float) -> str | None:
         return None
     if _agreed_replaced(node, view):
         return f"detached, was primary before, and {VOTERS} or more have not heard it since"
-    since_s = None
+    since_s, heard_s = None, _last_heard(node, view.rounds[-1])
     for reading in reversed(view.rounds):
         if reading.asked_s <= view.attached_at_s.get(node, float("-inf")):
             break
         if since_s is not None and since_s - reading.asked_s > FRESH_S:
             break  # a gap in the readings: nobody knows what happened in it
-        if not _agreed_down(node, reading, view.written_to):
+        if not _agreed_down(node, reading, view.written_to, heard_s):
             break
         since_s = reading.answered_s
     if since_s is None or view.rounds[-1].asked_s - since_s < APART_S:
         return None
-    return f"detached, and reported down by {VOTERS} or more for {now_s - since_s:.1f} s"
+    return f"detached, reported down by {VOTERS} or more, and silent for {now_s - since_s:.1f} s"
 
 
 def _agreed_replaced(node: Address, view: View) -> bool:
@@ -215,15 +217,35 @@ def _is_switching_to(primary: Address, reading: Reading) -> bool:
     return reading.failover and reading.primary == primary == reading.chosen
 
 
-def _agreed_down(node: Address, round: Round, primary: Address) -> bool:
-    """Enough vote for it, and none that answers speaks against it."""
+def _last_heard(node: Address, last: Round) -> Mapping[str, float]:
+    """When each watcher that reports `node` down has heard it, at the latest."""
+    return {
+        reading.watcher: last.answered_s - reading.silent_s[node]
+        for reading in last.readings
+        if node in reading.down and node in reading.silent_s
+    }
+
+
+def _agreed_down(
+    node: Address, round: Round, primary: Address, heard_s: Mapping[str, float]
+) -> bool:
+    """Enough vote for it, and none that answers speaks against it.
+
+    A watcher reports a node down some time after it last heard it (`down-after`), and counts from
+    then on: `heard_s` says what it had yet to find out in an earlier reading.
+    """
     votes = 0
     for reading in round.readings:
-        if not _may_vote(node, reading, primary):
+        is_silent = heard_s.get(reading.watcher, round.answered_s) < round.asked_s
+        if not _may_vote(node, reading, primary, is_silent=is_silent):
             return False
-        votes += node in reading.down  # not listed is no vote: a Sentinel may have been reset
+        # Not listed is no vote: a Sentinel may have been reset.
+        votes += node in reading.down or (is_silent and node in reading.up)
     return votes >= VOTERS
 
 
-def _may_vote(node: Address, reading: Reading, primary: Address) -> bool:
-    return reading.primary == primary and reading.primary_healthy and node not in reading.up
+def _may_vote(
+    node: Address, reading: Reading, primary: Address, *, is_silent: bool = False
+) -> bool:
+    hears = node in reading.up and not is_silent
+    return reading.primary == primary and reading.primary_healthy and not hears

@@ -206,6 +206,7 @@ def _reading(
         unheard=unheard,
         failover="failover_in_progress" in flags,
         chosen=next(iter(_flagged(replicas, "promoted")), None),
+        silent_s={_address(each): int(each["last-ok-ping-reply"]) / 1000 for each in replicas},
     )
 
 
