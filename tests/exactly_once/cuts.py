@@ -39,7 +39,8 @@ table inet cuts {
 class IslandSentinel(LocalSentinel):
     """Nodes on addresses of their own, which they also call from."""
 
-    hosts = ADDRESSES
+    def host(self, name: str) -> str:
+        return ADDRESSES[name]
 
     def config_lines(self, node: Node) -> list[str]:
         lines = [*super().config_lines(node), f"bind-source-addr {node.host}"]

@@ -42,7 +42,7 @@ def reading(watcher: str = "s1", **changes: object) -> Reading:
         unheard,
         bool(given.get("failover")),
         given.get("chosen"),  # type: ignore[arg-type]
-        given.get("silent_s", {}),  # type: ignore[arg-type]
+        given.get("unanswered_s", {}),  # type: ignore[arg-type]
     )
 
 
@@ -193,6 +193,16 @@ def test_who_speaks_against_leaving_a_node_out_is_named(third, reason):
     assert told == {A: f"detached, but {reason}", B: "attached"}
 
 
+def test_for_how_long_a_node_is_silent_is_told():
+    def told(**changes: object) -> str:
+        votes = [reading(s, down={A}, **changes) for s in ("s1", "s2")]
+        state = two_of_three_say_down(rounds=rounds(*votes))
+        return decide(BALANCED, state, NOBODY, NOW_S).left_out[A]
+
+    assert told() == "detached, reported down by 2 or more, silent for 2.5 s"
+    assert told(unanswered_s={A: 60.0}).endswith("silent for 60.5 s")
+
+
 def test_what_is_missing_to_leave_a_node_out_is_told():
     votes = (reading("s1", down={A}), reading("s2", down={A}))
     one = rounds(votes[0], reading("s2", unheard={A}))
@@ -236,14 +246,16 @@ def test_an_answer_that_was_long_on_its_way_is_as_old_as_its_question():
     assert decided((2.6, 2.5), (0.4, 0.3), attached_at_s=seen_between) == {A, B}
 
 
-def found_down_after(*silent_s: float, ages_s: tuple[float, float] = (2.5, 0.5)) -> set[Address]:
-    """Each Sentinel saw A up, and says now that it is down and has been silent for so long."""
-    first = rounds(*(reading(f"s{n}") for n, _ in enumerate(silent_s)), ages_s=ages_s[:1])
-    says = [reading(f"s{n}", down={A}, silent_s={A: s}) for n, s in enumerate(silent_s)]
+def found_down_after(
+    *unanswered_s: float, ages_s: tuple[float, float] = (2.5, 0.5)
+) -> set[Address]:
+    """Each Sentinel saw A up, and says now that it is down, asked in vain for so long."""
+    first = rounds(*(reading(f"s{n}") for n, _ in enumerate(unanswered_s)), ages_s=ages_s[:1])
+    says = [reading(f"s{n}", down={A}, unanswered_s={A: s}) for n, s in enumerate(unanswered_s)]
     return required(two_of_three_say_down(rounds=first + rounds(*says, ages_s=ages_s[1:])))
 
 
-def test_who_reports_a_node_down_counts_from_when_it_heard_it_last():
+def test_who_reports_a_node_down_counts_from_when_it_asked_it_in_vain():
     assert found_down_after(2.1, 2.1, 2.1) == {B}
     assert found_down_after(2.1, 2.1) == {B}
 
@@ -252,11 +264,18 @@ def test_who_heard_it_after_an_earlier_reading_speaks_against_it_there():
     assert found_down_after(2.1, 2.1, 1.9) == {A, B}
     assert found_down_after(2.1, 1.9) == {A, B}
     assert found_down_after(2.1) == {A, B}
-    assert found_down_after(2.1, 2.1, 2.0) == {A, B}  # perhaps right after it was asked
+    assert found_down_after(2.1, 2.1, 2.0) == {A, B}  # perhaps right before it was asked
+
+
+def test_who_heard_it_between_two_readings_in_which_it_was_down_speaks_against_it():
+    flagged = rounds(*(reading(s, down={A}) for s in ("s1", "s2")), ages_s=(2.5,))
+    again = [reading(s, down={A}, unanswered_s={A: 1.6}) for s in ("s1", "s2")]
+    history = flagged + rounds(*again, ages_s=(0.5,))
+    assert required(two_of_three_say_down(rounds=history)) == {A, B}
 
 
 def test_silence_is_no_vote_before_anybody_reports_the_node_down():
-    quiet = [reading(s, silent_s={A: 9.0}) for s in ("s1", "s2", "s3")]
+    quiet = [reading(s, unanswered_s={A: 9.0}) for s in ("s1", "s2", "s3")]
     assert required(two_of_three_say_down(rounds=rounds(*quiet))) == {A, B}
 
 
@@ -265,7 +284,7 @@ def test_long_silence_does_not_do_without_readings_far_enough_apart():
 
 
 def test_who_was_silent_while_the_primary_was_not_well_has_to_be_silent_anew():
-    votes = [reading(s, down={A}, silent_s={A: 9.0}) for s in ("s1", "s2")]
+    votes = [reading(s, down={A}, unanswered_s={A: 9.0}) for s in ("s1", "s2")]
     unwell = [replace(each, primary_healthy=False) for each in votes]
     history = rounds(*unwell, ages_s=(2.5,)) + rounds(*votes, ages_s=(1.5, 0.5))
     assert required(two_of_three_say_down(rounds=history)) == {A, B}
@@ -297,9 +316,9 @@ def agreed(words: tuple[str, ...]) -> bool:
     return words.count("down") >= 2 and not {"up", "other", "unwell"} & set(words)
 
 
-def said(words: tuple[str, ...], silent_s: float, age_s: float) -> tuple[Round, ...]:
-    """`long` is down, and has been silent for so long."""
-    says = SAYS | {"long": reading(down={A}, silent_s={A: silent_s})}
+def said(words: tuple[str, ...], unanswered_s: float, age_s: float) -> tuple[Round, ...]:
+    """`long` is down, and was asked in vain for so long."""
+    says = SAYS | {"long": reading(down={A}, unanswered_s={A: unanswered_s})}
     named = zip(("s1", "s2", "s3"), map(says.get, words), strict=True)
     return rounds(*(replace(each, watcher=s) for s, each in named if each), ages_s=(age_s,))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import pytest
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as Late
 
 from guarita.config import Durability
@@ -37,7 +38,7 @@ def master(primary: Address = P, **changes: str) -> dict[str, str]:
 
 
 def replica(node: Address, **changes: str) -> dict[str, str]:
-    heard = {"runid": "r" * 40, "last-ok-ping-reply": "10"}
+    heard = {"runid": "r" * 40, "last-ping-sent": "0"}
     well = {"ip": node[0], "port": str(node[1]), "flags": "slave", **heard}
     return well | {name.replace("_", "-"): value for name, value in changes.items()}
 
@@ -57,6 +58,7 @@ class Sentinel:
         self.may_answer = threading.Event()
         self.may_answer.set()
         self.error: Exception | None = None
+        self.refuses = ""  # one of the words
 
     @contextmanager
     def pipeline(self, *, transaction: bool) -> Iterator[Self]:
@@ -77,7 +79,8 @@ class Sentinel:
             "MASTER": flat(master(self.names)),
             "REPLICAS": [flat(replica(each)) for each in self.replicas],
         }
-        return [answers[word] for word in self.asked]
+        refused = ResponseError(f"no {self.refuses} for you")
+        return [refused if word == self.refuses else answers[word] for word in self.asked]
 
 
 Majority = Callable[..., SentinelMajority]
@@ -149,6 +152,15 @@ def test_where_no_majority_agrees_all_that_they_list_is_known_and_no_vote_counts
     assert [each.readings for each in knows._rounds] == [()]
 
 
+@pytest.mark.parametrize("word", ["GET-MASTER-ADDR-BY-NAME", "MASTER", "REPLICAS"])
+def test_a_sentinel_that_refuses_one_question_says_nothing(majority: Majority, word: str) -> None:
+    refusing = Sentinel()
+    refusing.refuses = word
+    finder = majority(refusing, Sentinel(), refusing)
+    with pytest.raises(NotFound, match=f"s1:1 no {word} for you"):
+        finder.find(urgent=False)
+
+
 def test_a_primary_is_well_by_the_word_of_a_sentinel_that_hears_it_now() -> None:
     def healthy(**changes: str) -> bool:
         return _reading("s", P, master(**changes), [replica(A)]).primary_healthy
@@ -173,6 +185,14 @@ def test_a_replica_is_up_or_down_or_was_never_heard() -> None:
     assert _reading("s", P, master(flags="master,failover_in_progress"), []).failover
 
 
-def test_a_sentinel_tells_for_how_long_each_replica_has_been_silent() -> None:
-    rows = [replica(A, flags="slave,s_down", last_ok_ping_reply="1250"), replica(B)]
-    assert _reading("s", P, master(), rows).silent_s == {A: 1.25, B: 0.01}
+def test_a_sentinel_tells_since_when_a_replica_leaves_it_without_an_answer() -> None:
+    rows = [replica(A, flags="slave,s_down", last_ping_sent="1750"), replica(B)]
+    assert _reading("s", P, master(last_ok_ping_reply="250"), rows).unanswered_s == {A: 1.75}
+
+
+def test_a_replica_that_a_cut_hides_with_the_primary_does_not_pass_for_silent() -> None:
+    """It was asked just before the cut, the primary had answered just before it."""
+    rows = [replica(A, flags="slave,s_down", last_ping_sent="1900")]
+    assert _reading("s", P, master(last_ok_ping_reply="1890"), rows).unanswered_s == {}
+    assert _reading("s", P, master(last_ok_ping_reply="401"), rows).unanswered_s == {}
+    assert _reading("s", P, master(last_ok_ping_reply="400"), rows).unanswered_s == {A: 1.9}

@@ -1,8 +1,8 @@
 """When a replica that is to stop may go: the decision.
 
-A replica that just stops is required until two Sentinels have reported it down for 2 s, and writes
-stand still meanwhile. So it closes its door to the Sentinels first, stays attached and has every
-write until they have voted it out, and then goes: nobody waits for it.
+A replica that just stops is required until two Sentinels have had no answer for 2 s and report it
+down, and writes stand still meanwhile. So it closes its door to the Sentinels first, stays attached
+and has every write until they have voted it out, and then goes: nobody waits for it.
 """
 
 from __future__ import annotations

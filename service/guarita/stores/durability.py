@@ -15,7 +15,7 @@ from guarita.config import Durability
 Address = tuple[str, int]
 
 VOTERS = 2  # watchers that must report a node down before it may be left out
-APART_S = 2.0  # for which they must not have heard it, while each found the primary well
+APART_S = 2.0  # for which it must not have answered them, while each found the primary well
 FRESH_S = 3.0  # age at which the last reading says nothing any more
 
 
@@ -37,8 +37,9 @@ class Reading:
     """Whether it replaces the primary just now."""
     chosen: Address | None = None
     """Whom it is about to promote, or has promoted and not seen as primary yet."""
-    silent_s: Mapping[Address, float] = field(default_factory=dict)
-    """Since each replica's last good answer, where it tells that."""
+    unanswered_s: Mapping[Address, float] = field(default_factory=dict)
+    """Since it first asked a replica that has not answered since, while the primary did answer what
+    was asked well after that; only of such replicas, and only where it tells it."""
 
     @property
     def nodes(self) -> frozenset[Address]:
@@ -161,18 +162,20 @@ def _why_left_out(node: Address, view: View, now_s: float) -> str | None:
         return None
     if _agreed_replaced(node, view):
         return f"detached, was primary before, and {VOTERS} or more have not heard it since"
-    since_s, heard_s = None, _last_heard(node, view.rounds[-1])
-    for reading in reversed(view.rounds):
-        if reading.asked_s <= view.attached_at_s.get(node, float("-inf")):
+    last = view.rounds[-1]
+    asked_s, since_s = _asked_in_vain(node, last), None
+    for round in reversed(view.rounds):
+        if round.asked_s <= view.attached_at_s.get(node, float("-inf")):
             break
-        if since_s is not None and since_s - reading.asked_s > FRESH_S:
+        if since_s is not None and since_s - round.asked_s > FRESH_S:
             break  # a gap in the readings: nobody knows what happened in it
-        if not _agreed_down(node, reading, view.written_to, heard_s):
+        if not _agreed_down(node, round, view.written_to, asked_s):
             break
-        since_s = reading.answered_s
-    if since_s is None or view.rounds[-1].asked_s - since_s < APART_S:
-        return None
-    return f"detached, reported down by {VOTERS} or more, and silent for {now_s - since_s:.1f} s"
+        since_s = round.answered_s
+        if last.asked_s - since_s >= APART_S:
+            silent_s = now_s - min([since_s, *asked_s.values()])
+            return f"detached, reported down by {VOTERS} or more, silent for {silent_s:.1f} s"
+    return None
 
 
 def _agreed_replaced(node: Address, view: View) -> bool:
@@ -217,35 +220,39 @@ def _is_switching_to(primary: Address, reading: Reading) -> bool:
     return reading.failover and reading.primary == primary == reading.chosen
 
 
-def _last_heard(node: Address, last: Round) -> Mapping[str, float]:
-    """When each watcher that reports `node` down has heard it, at the latest."""
+def _asked_in_vain(node: Address, last: Round) -> Mapping[str, float]:
+    """Of each watcher that reports `node` down: since when, at the latest, it has no answer."""
     return {
-        reading.watcher: last.answered_s - reading.silent_s[node]
+        reading.watcher: last.answered_s - reading.unanswered_s[node]
         for reading in last.readings
-        if node in reading.down and node in reading.silent_s
+        if node in reading.down and node in reading.unanswered_s
     }
 
 
 def _agreed_down(
-    node: Address, round: Round, primary: Address, heard_s: Mapping[str, float]
+    node: Address, round: Round, primary: Address, asked_s: Mapping[str, float]
 ) -> bool:
     """Enough vote for it, and none that answers speaks against it.
 
-    A watcher reports a node down some time after it last heard it (`down-after`), and counts from
-    then on: `heard_s` says what it had yet to find out in an earlier reading.
+    A watcher reports a node down some time after it asked in vain (`down-after`). Where it tells
+    when that was (`asked_s`), this counts for what it said before; else it must have said so.
     """
     votes = 0
     for reading in round.readings:
-        is_silent = heard_s.get(reading.watcher, round.answered_s) < round.asked_s
-        if not _may_vote(node, reading, primary, is_silent=is_silent):
+        if (asked_in_vain_s := asked_s.get(reading.watcher)) is not None:
+            hears = asked_in_vain_s >= round.asked_s
+            is_down = node in reading.replicas
+        else:
+            hears, is_down = node in reading.up, node in reading.down
+        if hears or not _sees_well(primary, reading):
             return False
-        # Not listed is no vote: a Sentinel may have been reset.
-        votes += node in reading.down or (is_silent and node in reading.up)
+        votes += is_down  # not listed is no vote: a Sentinel may have been reset
     return votes >= VOTERS
 
 
-def _may_vote(
-    node: Address, reading: Reading, primary: Address, *, is_silent: bool = False
-) -> bool:
-    hears = node in reading.up and not is_silent
-    return reading.primary == primary and reading.primary_healthy and not hears
+def _may_vote(node: Address, reading: Reading, primary: Address) -> bool:
+    return _sees_well(primary, reading) and node not in reading.up
+
+
+def _sees_well(primary: Address, reading: Reading) -> bool:
+    return reading.primary == primary and reading.primary_healthy

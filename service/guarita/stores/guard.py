@@ -24,7 +24,7 @@ WAIT_MS = 30  # then it is decided anew who must have the write
 TALLIES = ("total_created", "total_used", "total_repeated", "total_refused", "total_revokes")
 
 _REPLICA = re.compile(rb"slave\d+:ip=([^,]*),port=(\d+),state=([^,]+),offset=(\d+)")
-_HISTORY = 512  # rounds; at 50 a second more than any decision looks back
+_HISTORY = 256  # rounds; at 25 a second more than any decision looks back
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from guarita.stores.lane import Lane, Primary
 
 TROUBLE_INTERVAL_S = 0.05
 REOPEN_INTERVAL_S = 0.5  # a node may take the probe's write, and still refuse those of callers
-DOUBT_INTERVAL_S = 0.02  # a reading of all watchers, while somebody who must have a write has not
+DOUBT_INTERVAL_S = 0.04  # a reading of all watchers, while somebody who must have a write has not
 
 _log = structlog.get_logger("guarita.stores")
 

@@ -16,6 +16,9 @@ from guarita.stores.discovery import STEADY_INTERVAL_S, Finding, NotFound
 from guarita.stores.durability import Address, Reading, Round
 
 PING_FRESH_MS = 2000
+# From when a replica was asked in vain to the primary's last answer, or a cut that hides both could
+# pass for a replica that is down: before it some milliseconds between two pings are enough.
+LATER_MS = 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +189,12 @@ def _reading(
     """A Sentinel in the middle of a failover names two: who it was and who it is to be."""
     flags = set(master["flags"].split(","))
     listed = frozenset(map(_address, replicas))
+    answered_ms = int(master["last-ok-ping-reply"])
     healthy = (
         _address(master) == primary
         and primary not in listed  # it switched between two of its answers
         and not flags & {"s_down", "o_down", "failover_in_progress", "disconnected"}
-        and int(master["last-ok-ping-reply"]) <= PING_FRESH_MS
+        and answered_ms <= PING_FRESH_MS
     )
     down = _flagged(replicas, "s_down")
     # The first INFO of an instance brings its run id. (`info-refresh` is 0 until then, and also
@@ -206,7 +210,12 @@ def _reading(
         unheard=unheard,
         failover="failover_in_progress" in flags,
         chosen=next(iter(_flagged(replicas, "promoted")), None),
-        silent_s={_address(each): int(each["last-ok-ping-reply"]) / 1000 for each in replicas},
+        unanswered_s={
+            _address(each): unanswered_ms / 1000
+            for each in replicas
+            # Since the first ping that was not answered; 0 where all were.
+            if (unanswered_ms := int(each["last-ping-sent"])) - answered_ms >= LATER_MS
+        },
     )
 
 

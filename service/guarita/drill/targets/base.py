@@ -198,7 +198,8 @@ class Target(Protocol):
         """
 
     def mingled(self) -> Mapping[str, int]:
-        """How much of each installation is found in the other one, and what the neighbour lost."""
+        """How much of each installation is found in the other one, and what the neighbour lost;
+        `not_asked` is 1 where a node of either does not tell."""
 
     def mend(self) -> None:
         """Take away every cut and slowness; names are as they were."""

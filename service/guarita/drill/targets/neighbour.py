@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import redis
+
 from guarita.drill.targets.base import Shape
 from guarita.drill.targets.network import Network
 from guarita.drill.targets.nodes import PASSWORD, READY_S, DrillSentinel
@@ -60,12 +62,14 @@ class Neighbour:
         """See `Target.mingled`."""
         try:
             self._second.wait_ready(READY_S)
-        except TopologyError:
-            return {"neighbour_unwell": 1}
+            return {"not_asked": 0, **self._counts()}
+        except (TopologyError, redis.RedisError, OSError):
+            return {"not_asked": 1}
+
+    def _counts(self) -> Mapping[str, int]:
         marks = {node: self._count(self._second, node) for node in self._second.nodes}
         strays = [self._count(self._first, node)[0] for node in self._first.nodes]
         return {
-            "neighbour_unwell": 0,
             "foreign_keys": sum(strays) + sum(total - own for own, total in marks.values()),
             "lost_keys": sum(len(_MARKS) - own for own, _ in marks.values()),
             "strangers": len(self._strangers(self._first)) + len(self._strangers(self._second)),

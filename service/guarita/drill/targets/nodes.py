@@ -142,7 +142,7 @@ class DrillSentinel(LocalSentinel):
     def _data_lines(self, node: Node) -> list[str]:
         if self._shape.like is None:
             return super()._data_lines(node)
-        passwords = (f'requirepass "{PASSWORD}"', f'masterauth "{PASSWORD}"')
+        passwords = (f'requirepass "{self.password}"', f'masterauth "{self.password}"')
         return [*node.common_lines(), *passwords, *KITS[self._shape.like].data_lines]
 
     def _sentinel_lines(self, node: Node) -> list[str]:
