@@ -140,6 +140,7 @@ CONFIGURATIONS = (
     without("off-own-list", "own list", "fresh ping", kinds="cut", cut=TWO_SENTINELS, short=False),
     without("off-healthy", "healthy", kinds="cut link", cut=TWO_SENTINELS, short=False),
     without("off-two-readings", "two readings", kinds="cut link", cut=ALL_SENTINELS, short=False),
+    without("off-fresh-ping", "fresh ping", kinds="cut link", cut=ALL_SENTINELS, short=False),
     without("off-two-voters", "two voters", kinds="cut link", cut=CLEAN),
     without(
         "off-named", "named", kinds="cut", cut=ONE_REPLICA, bounds={"Late": "{v1}"}, short=False
