@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,30 @@ def test_a_stop_ends_every_process_and_leaves_no_file(
             os.kill(worker, 0)
         assert not [*(tmp_path / "tmp").glob("guarita-metrics-*")]
         assert "Traceback" not in service.log()
+
+
+def test_what_a_killed_service_leaves_is_removed_by_the_next_and_nothing_of_a_living_one(
+    tmp_path: Path, kind: str
+) -> None:
+    def directories() -> set[Path]:
+        return {*(tmp_path / "tmp").glob("*guarita-metrics-*")}
+
+    with serving(tmp_path, kind=kind, store=MEMORY) as killed:
+        (left,) = directories()
+        workers = killed.workers()
+        killed.process.kill()
+        killed.process.wait()
+        for worker in workers:
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+    with serving(tmp_path, kind=kind, store=MEMORY) as alive:
+        (own,) = directories()
+        assert own != left
+        with serving(tmp_path, kind=kind, store=MEMORY) as other:
+            assert directories() > {own}
+            assert other.stop() == 0
+        assert directories() == {own}
+        assert alive.call("GET", "/metrics").status == 200
 
 
 def test_a_stop_waits_for_who_is_being_answered_and_for_nobody_else(

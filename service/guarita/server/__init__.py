@@ -11,18 +11,16 @@ import gc
 import math
 import os
 import resource
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import metadata
-from pathlib import Path
 from typing import NoReturn
 
 from guarita import hosts, logs
 from guarita.config import Settings
 from guarita.errors import ConfigError
 from guarita.server.address import check_address
+from guarita.server.counts import metrics_dir
 from guarita.wsgi import Service, secret_of
 
 BACKLOG = 4096  # as many as Linux allows unless net.core.somaxconn is changed
@@ -43,14 +41,9 @@ def serve(settings: Settings) -> NoReturn:
     check_address(settings.server.bind)
     _allow_open_files(connections(settings))
     secret = secret_of(settings)
-    metrics_dir = Path(tempfile.mkdtemp(prefix="guarita-metrics-"))
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir)
-    parent = os.getpid()
-    try:
-        run(Service(settings, secret, metrics_dir))
-    finally:
-        if os.getpid() == parent:  # workers leave through here too
-            shutil.rmtree(metrics_dir, ignore_errors=True)
+    with metrics_dir() as directory:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+        run(Service(settings, secret, directory))
     raise SystemExit(0)
 
 
