@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
 from guarita.node import handover, heal, leave, silent
-from guarita.node.own import Attached, read
+from guarita.node.own import Attached, Own, read
 from guarita.node.peers import PeerState, Role, State
 from guarita.node.server import _ids_of
 from guarita.stores.guard import History
@@ -21,26 +22,63 @@ def lagging(lag_s: int, *, online: bool = True) -> list[Attached]:
     return [Attached(A, online, 100, lag_s), Attached(B, True, 100, 0)]
 
 
-@pytest.mark.parametrize(("lag_s", "into_second_s"), [(3, 0.0), (2, 0.99), (9, 0.5)])
-def test_a_replica_that_said_nothing_for_2_s_is_cut_off(lag_s, into_second_s):
-    expected = {A} if lag_s - 1 + into_second_s >= 2 else set()
-    assert silent.decide(lagging(lag_s), 1000 + into_second_s) == expected
+def at_ms(look_ms: int, acknowledged_ms: int, *, offset: int = 100, **changes: bool) -> Own:
+    """What a look finds: the server tells both moments in whole seconds of its clock."""
+    lag_s = look_ms // 1000 - acknowledged_ms // 1000
+    (first, *others) = lagging(lag_s, **changes)
+    replicas = (replace(first, offset=offset), *others)
+    times = {"clock_s": look_ms // 1000, "asked_s": look_ms / 1000, "seen_s": look_ms / 1000}
+    return replace(own(Role.PRIMARY, replicas=replicas), **times)
 
 
-def test_it_is_never_cut_off_before_2_s_have_certainly_passed():
-    """Both clocks tell whole seconds: for any moment of the acknowledgement and of the look."""
-    for acknowledged_ms in range(0, 2000, 50):
-        for silent_ms in range(0, 4000, 50):
-            look_ms = acknowledged_ms + silent_ms
-            lag_s = look_ms // 1000 - acknowledged_ms // 1000
-            if silent.decide(lagging(lag_s), look_ms / 1000):
-                assert silent_ms >= 2000
-            elif silent_ms >= 3000:
-                pytest.fail(f"silent for {silent_ms} ms and not cut off")
+def first_cut_ms(acknowledged_ms: list[int], every_ms: int, **changes: bool) -> int | None:
+    """When a replica that acknowledges at these moments is found silent, by looks up to 12 s."""
+    silence = silent.Silence()
+    for look_ms in range(5000, 12_000, every_ms):
+        last_ms = max(each for each in acknowledged_ms if each <= look_ms)
+        if A in silence.look(at_ms(look_ms, last_ms, offset=last_ms // 5000, **changes)):
+            return look_ms
+    return None
+
+
+@pytest.mark.parametrize("every_ms", [100, 130, 250])
+def test_it_is_cut_off_when_2_s_have_certainly_passed_and_not_much_later(every_ms):
+    for last_ms in range(6000, 7000, 30):
+        cut_ms = first_cut_ms([*range(last_ms % 1000, last_ms + 1, 1000)], every_ms)
+        assert cut_ms is not None
+        assert 2000 <= cut_ms - last_ms < 2000 + 2 * every_ms
+
+
+def test_one_that_acknowledges_once_a_second_is_never_cut_off():
+    for into_second_ms in range(0, 1000, 30):
+        assert first_cut_ms([*range(into_second_ms, 13_000, 1000)], 100) is None
+
+
+def test_one_whose_offset_goes_on_within_a_second_is_not_silent():
+    silence = silent.Silence()
+    for number in range(40):
+        assert A not in silence.look(
+            replace(at_ms(5000, 5000, offset=number), asked_s=number / 10, seen_s=number / 10)
+        )
+
+
+def test_an_answer_that_was_long_on_its_way_says_how_it_was_when_it_was_asked_for():
+    silence = silent.Silence()
+    silence.look(replace(at_ms(5000, 5000), seen_s=5.5))
+    assert not silence.look(replace(at_ms(7400, 5000), seen_s=9.0))
+    assert silence.look(at_ms(7500, 5000)) == {A}
 
 
 def test_one_that_still_gets_its_data_is_not_cut_off():
-    assert not silent.decide(lagging(9, online=False), 1000.5)
+    assert first_cut_ms([0], 100, online=False) is None
+
+
+def test_a_link_that_broke_unnoticed_is_silent_beside_the_one_that_replaced_it():
+    silence = silent.Silence()
+    for look_ms in range(5000, 7100, 100):
+        old, new = at_ms(look_ms, 4900).replicas[0], at_ms(look_ms, look_ms).replicas[0]
+        both = replace(at_ms(look_ms, look_ms), replicas=(old, new))
+        assert silence.look(both) == ({A} if look_ms >= 7000 else set())
 
 
 def test_the_connection_of_the_silent_one_is_found_by_its_place_or_its_address():

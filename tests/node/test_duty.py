@@ -14,8 +14,7 @@ from guarita.node import duty, heal, rejoin
 from guarita.node.duty import NOTICED_S, SETTLED_S
 from guarita.node.own import Attached, Own
 from guarita.node.peers import Role
-from guarita.node.silent import STOOD_STILL_S
-from guarita.stores.durability import Address
+from guarita.node.silent import SILENT_S, STOOD_STILL_S
 
 from .facts import ME, A, B, own, peer, says, words
 from .scene import INTERVAL_S, Clock, Primary, Scene
@@ -362,44 +361,51 @@ def test_nothing_is_said_of_a_replica_that_loads(replica):
 # Whom it cuts off
 
 
-def with_silent(*silent: Address, role: Role = Role.PRIMARY) -> Own:
-    replicas = [Attached(node, True, 100, 3 if node in silent else 0) for node in (A, B)]
-    return own(role, replicas=tuple(replicas))
+def acknowledged(a: int, b: int, role: Role = Role.PRIMARY) -> Own:
+    """A and B have acknowledged up to these offsets."""
+    return own(role, replicas=(Attached(A, True, a, 0), Attached(B, True, b, 0)))
+
+
+def until_silent(scene: Scene) -> None:
+    """A has said nothing for 2 s, and one look has found that; B goes on."""
+    for number in range(int(SILENT_S / INTERVAL_S) + 1):
+        scene.look(acknowledged(100, number), NAMED)
 
 
 def test_a_replica_is_cut_off_where_two_looks_agree_that_it_is_silent(primary):
-    primary.look(with_silent(A), NAMED)
-    primary.look(with_silent(), NAMED)
-    primary.look(with_silent(A), NAMED)
-    primary.look(with_silent(B), NAMED)
+    until_silent(primary)
     assert primary.done() == []
-    primary.look(with_silent(A, B), NAMED)
-    assert primary.done() == [("cut", {B}, with_silent(A, B).replicas)]
+    primary.look(acknowledged(101, 50), NAMED)
+    assert primary.done() == []
+    until_silent(primary)
+    assert primary.done() == []
+    primary.look(acknowledged(100, 51), NAMED)
+    assert primary.done() == [("cut", {A}, acknowledged(100, 51).replicas)]
 
 
 def test_nobody_is_cut_off_at_the_first_look_after_the_server_itself_stood_still(primary):
-    primary.look(with_silent(A), NAMED)
-    primary.look(with_silent(A), NAMED, after_s=STOOD_STILL_S)
+    until_silent(primary)
+    primary.look(acknowledged(100, 50), NAMED, after_s=STOOD_STILL_S)
     assert primary.done() == []
-    primary.look(with_silent(A), NAMED)
+    primary.look(acknowledged(100, 51), NAMED)
     assert [call[:2] for call in primary.done()] == [("cut", {A})]
 
 
 def test_one_that_the_server_did_not_cut_off_is_cut_off_at_the_next_look(primary):
-    primary.look(with_silent(A), NAMED)
+    until_silent(primary)
     primary.server.answers = False
     with pytest.raises(redis.TimeoutError):
-        primary.look(with_silent(A), NAMED)
+        primary.look(acknowledged(100, 50), NAMED)
     primary.server.answers = True
-    primary.look(with_silent(A), NAMED)
+    primary.look(acknowledged(100, 50), NAMED)
     assert [call[:2] for call in primary.done()] == [("cut", {A})] * 2
 
 
 def test_a_replica_cuts_nobody_off_nor_does_it_at_its_first_look_as_primary(replica):
     replica.primary.says(999)
-    replica.look_for(1, with_silent(A, role=Role.REPLICA), OTHER)
+    replica.look_for(3, acknowledged(100, 100, Role.REPLICA), OTHER)
     assert replica.done() == []
-    replica.look(with_silent(A), NAMED)
+    until_silent(replica)
     assert replica.done() == [("promotable", True)]
-    replica.look(with_silent(A), NAMED)
+    replica.look(acknowledged(100, 50), NAMED)
     assert [call[:2] for call in replica.done()] == [("cut", {A})]

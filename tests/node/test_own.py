@@ -12,8 +12,8 @@ from redis import exceptions
 from guarita.node.own import Observer
 from guarita.processes import wait_until
 
-REPLICATION = b"role:master\r\nmaster_repl_offset:7\r\nmaster_replid:a\r\n" + (
-    b"master_replid2:b\r\nsecond_repl_offset:-1\r\n"
+INFO = b"role:master\r\nmaster_repl_offset:7\r\nmaster_replid:a\r\n" + (
+    b"master_replid2:b\r\nsecond_repl_offset:-1\r\nloading:0\r\nserver_time_usec:5000000\r\n"
 )
 
 
@@ -28,8 +28,7 @@ class Connection:
 
     def send_packed_command(self, commands: Any, *, check_health: bool) -> None:
         assert not check_health
-        answers = {"replication": REPLICATION, "persistence": b"loading:0\r\n"}
-        self._answers = [answers.get(str(each[-1]), [b"1"]) for each in commands]
+        self._answers = [INFO if each[0] == "INFO" else [b"1"] for each in commands]
 
     def read_response(self) -> Any:
         return self._answers.pop(0)

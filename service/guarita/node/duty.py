@@ -82,6 +82,7 @@ class Duty:
         self._since = Since()
         self._acted_s = time.monotonic()
         self._looked_s = self._acted_s
+        self._silence = silent.Silence()
         self._silent: frozenset[Address] = frozenset()
         self._heard: _Heard | None = None
 
@@ -199,9 +200,9 @@ class Duty:
 
     def _cut_silent(self, own: Own) -> None:
         if own.role is not Role.PRIMARY:
-            self._silent = frozenset()
+            self._silence, self._silent = silent.Silence(), frozenset()
             return
-        nodes = silent.decide(own.replicas, time.time())
+        nodes = self._silence.look(own)
         # A server that stood still itself has not read yet what they said meanwhile.
         went_on = own.seen_s - self._looked_s < silent.STOOD_STILL_S
         self._looked_s = own.seen_s

@@ -46,22 +46,22 @@ class Own:
     asked_s: float = 0.0
     seen_s: float = 0.0
     """When it was asked and when it answered, in seconds of the monotonic clock."""
+    clock_s: int = 0
+    """The second in which `lag_s` of its replicas was counted, of its own clock."""
 
 
 def look(connection: Any, counters: bytes) -> Own:
     """Asks the server; raises `RedisError` or `OSError`, and the connection is of no use then."""
     asked_s = time.monotonic()
-    replication, persistence = exchange(
-        connection, [("INFO", "replication"), ("INFO", "persistence")]
-    )
-    loading = b"\r\nloading:1" in persistence
+    (info,) = exchange(connection, [("INFO", "replication", "persistence", "server")])
+    loading = b"\r\nloading:1" in info
     tallies = None if loading else exchange(connection, [("HMGET", counters, *TALLIES)])[0]
-    return read(replication, tallies, asked_s)
+    return read(info, tallies, asked_s)
 
 
-def read(replication: bytes, tallies: Sequence[bytes | None] | None, asked_s: float) -> Own:
-    """From INFO replication, and HMGET of `TALLIES` where it is not loading."""
-    fields = dict(line.split(b":", 1) for line in replication.splitlines() if b":" in line)
+def read(info: bytes, tallies: Sequence[bytes | None] | None, asked_s: float) -> Own:
+    """From INFO replication (and server), and HMGET of `TALLIES` where it is not loading."""
+    fields = dict(line.split(b":", 1) for line in info.splitlines() if b":" in line)
     is_primary = fields[b"role"] == b"master"
     follows = None
     if not is_primary:
@@ -72,13 +72,14 @@ def read(replication: bytes, tallies: Sequence[bytes | None] | None, asked_s: fl
         fields.get(b"master_link_status") == b"up",
         fields.get(b"master_sync_in_progress") == b"1",
         int(fields[b"master_repl_offset"]),
-        History.read(replication, tallies) if tallies is not None else None,
+        History.read(info, tallies) if tallies is not None else None,
         tuple(
             Attached((ip.decode(), int(port)), state == b"online", int(offset), int(lag))
-            for ip, port, state, offset, lag in _REPLICA.findall(replication)
+            for ip, port, state, offset, lag in _REPLICA.findall(info)
         ),
         asked_s,
         time.monotonic(),
+        int(fields.get(b"server_time_usec", 0)) // 1_000_000,
     )
 
 

@@ -6,22 +6,42 @@ the server itself does that after `repl-timeout` (60 s). One that is well comes 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
 
-from guarita.node.own import Attached
+from guarita.node.own import Own
 from guarita.stores.durability import Address
 
 SILENT_S = 2.0
 STOOD_STILL_S = 0.5  # between two looks: the first one after it says nothing yet
 
 
-def decide(replicas: Iterable[Attached], clock_s: float) -> frozenset[Address]:
-    """Those to cut off. `clock_s` is the server's wall clock.
+class Silence:
+    """Since when each replica says nothing, as one look after another at the server shows it.
 
-    The server counts in whole seconds of its clock: an acknowledgement that is `lag` old came
-    before the end of the second that was `lag` ago.
+    A replica acknowledges once a second, and at each `WAIT`. The server tells when that was in
+    whole seconds of its clock, which one look takes for up to a second; that it changes, looks see.
     """
-    into_second_s = clock_s % 1
-    return frozenset(
-        each.node for each in replicas if each.online and each.lag_s - 1 + into_second_s >= SILENT_S
-    )
+
+    def __init__(self) -> None:
+        self._since: dict[tuple[Address, int], tuple[tuple[int, int], float]] = {}
+        """By link (a replica may have an old one that broke unnoticed): what it last acknowledged,
+        the second and the offset, and when a look first found that."""
+
+    def look(self, own: Own) -> frozenset[Address]:
+        """Those that have certainly been silent for `SILENT_S`."""
+        links: Counter[Address] = Counter()
+        since = {}
+        for each in own.replicas:
+            link = each.node, links[each.node]
+            links[each.node] += 1
+            if not each.online:
+                continue
+            acknowledged = own.clock_s - each.lag_s, each.offset
+            known = self._since.get(link)
+            if known is None or known[0] != acknowledged:
+                known = acknowledged, own.seen_s
+            since[link] = known
+        self._since = since
+        return frozenset(
+            node for (node, _), (_, at_s) in since.items() if own.asked_s - at_s >= SILENT_S
+        )
