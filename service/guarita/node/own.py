@@ -46,8 +46,8 @@ class Own:
     asked_s: float = 0.0
     seen_s: float = 0.0
     """When it was asked and when it answered, in seconds of the monotonic clock."""
-    clock_s: int = 0
-    """The second in which `lag_s` of its replicas was counted, of its own clock."""
+    clock_s: float = 0.0
+    """When `lag_s` of its replicas was counted, by its own clock."""
 
 
 def look(connection: Any, counters: bytes) -> Own:
@@ -79,7 +79,7 @@ def read(info: bytes, tallies: Sequence[bytes | None] | None, asked_s: float) ->
         ),
         asked_s,
         time.monotonic(),
-        int(fields.get(b"server_time_usec", 0)) // 1_000_000,
+        int(fields.get(b"server_time_usec", 0)) / 1_000_000,
     )
 
 

@@ -7,12 +7,24 @@ the server itself does that after `repl-timeout` (60 s). One that is well comes 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 
 from guarita.node.own import Own
 from guarita.stores.durability import Address
 
 SILENT_S = 2.0
 STOOD_STILL_S = 0.5  # between two looks: the first one after it says nothing yet
+LATE_S = 0.1  # the server counts `lag` with a coarser clock, whose seconds begin later
+
+
+@dataclass(frozen=True, slots=True)
+class _Acknowledged:
+    second: int
+    offset: int
+
+    def is_news_after(self, known: _Acknowledged) -> bool:
+        """Right after a second began it may be one too low; lower still, the clock was set back."""
+        return self.offset != known.offset or not known.second - 1 <= self.second <= known.second
 
 
 class Silence:
@@ -23,9 +35,9 @@ class Silence:
     """
 
     def __init__(self) -> None:
-        self._since: dict[tuple[Address, int], tuple[tuple[int, int], float]] = {}
+        self._since: dict[tuple[Address, int], tuple[_Acknowledged, float]] = {}
         """By link (a replica may have an old one that broke unnoticed): what it last acknowledged,
-        the second and the offset, and when a look first found that."""
+        and when a look first found that."""
 
     def look(self, own: Own) -> frozenset[Address]:
         """Those that have certainly been silent for `SILENT_S`."""
@@ -36,9 +48,9 @@ class Silence:
             links[each.node] += 1
             if not each.online:
                 continue
-            acknowledged = own.clock_s - each.lag_s, each.offset
+            acknowledged = _Acknowledged(int(own.clock_s - LATE_S) - each.lag_s, each.offset)
             known = self._since.get(link)
-            if known is None or known[0] != acknowledged:
+            if known is None or acknowledged.is_news_after(known[0]):
                 known = acknowledged, own.seen_s
             since[link] = known
         self._since = since
