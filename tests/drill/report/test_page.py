@@ -111,6 +111,13 @@ def test_a_hundred_faults_are_all_there_and_the_page_stays_small() -> None:
     assert len(html) < 150_000
 
 
+def test_answers_are_drawn_to_the_scale_of_the_load_and_not_of_the_last_look() -> None:
+    html = page_of(many(20))
+    assert '<span class="scale" style="top:.25rem">15</span>' in html  # ten writes a second
+    tops = re.findall(r'<rect class="fill-\w+" x="[\d.]+" y="(-?[\d.]+)"', html)
+    assert min(map(float, tops)) >= 0
+
+
 # In a real browser.
 
 

@@ -27,10 +27,11 @@ def timeline(history: History, judgement: Judgement) -> str:
     end_us = max(judgement.spans.end_us, 1)
     bins = bins_of(history.operations, end_us)
     shade = _shade(judgement, end_us)
+    most = _most(bins, judgement.spans.look_us)
     rows = [
         _row("", _marks(history.events, end_us)),
         _row("phase", _phases(judgement, end_us)),
-        _row("answers/s", _plot(_rates(bins, end_us), shade, _rate_scale(bins))),
+        _row("answers/s", _plot(_rates(bins, end_us, most), shade, _rate_scale(most))),
         _row("latency", _plot(_latencies(bins, end_us), shade, _latency_scale(bins))),
         *_turns(judgement, shade, end_us),
         *_strips(history, end_us, many=bool(judgement.turns)),
@@ -86,15 +87,14 @@ def _box(kind: str, from_us: float, long_us: float, end_us: int) -> str:
     return f'<rect class="{kind}" x="{left:.2f}" y="0" width="{wide:.2f}" height="{HEIGHT}"/>'
 
 
-def _rates(bins: Sequence[Bin], end_us: int) -> str:
+def _rates(bins: Sequence[Bin], end_us: int, most: float) -> str:
     """Writes below, reads on top of them; what failed hangs from above."""
-    most = _most(bins)
     wide = WIDTH / len(bins)
     shapes: list[str] = []
     for number, each in enumerate(bins):
         left, bottom = number * wide, float(HEIGHT)
         for kind, rate in (("fill-writes", each.writes), ("fill-reads", each.reads)):
-            high = rate / most * HEIGHT
+            high = min(bottom, rate / most * HEIGHT)
             bottom -= high
             if high:
                 shapes.append(_bar(kind, left, bottom, wide, high))
@@ -112,8 +112,11 @@ def _bar(kind: str, left: float, top: float, wide: float, high: float) -> str:
     )
 
 
-def _most(bins: Sequence[Bin]) -> float:
-    return _round_up(max((each.writes + each.reads for each in bins), default=1) * 1.02 or 1)
+def _most(bins: Sequence[Bin], look_us: int) -> float:
+    """Of the load: the last look asks for all tickets as fast as it can."""
+    step_us = bins[1].at_us if len(bins) > 1 else 0
+    rates = [each.writes + each.reads for each in bins if each.at_us + step_us <= look_us]
+    return _round_up(max(rates, default=0) * 1.02 or 1)
 
 
 def _round_up(value: float) -> float:
@@ -122,8 +125,8 @@ def _round_up(value: float) -> float:
     return next(step * power for step in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if step * power >= value)
 
 
-def _rate_scale(bins: Sequence[Bin]) -> str:
-    return f'<span class="scale" style="top:.25rem">{_most(bins):,.0f}</span>'
+def _rate_scale(most: float) -> str:
+    return f'<span class="scale" style="top:.25rem">{most:,.0f}</span>'
 
 
 def _latencies(bins: Sequence[Bin], end_us: int) -> str:
@@ -235,7 +238,7 @@ def _axis(end_us: int) -> str:
     pieces = [
         f'<span style="left:{tick / end_s * 100:.3f}%">{tick:g}</span>'
         for tick in ticks
-        if tick < end_s * 0.96
+        if tick < end_s * 0.82  # beside it there is room for the end on a phone
     ]
     pieces.append(f'<span style="left:100%">{end_s:.0f} s</span>')
     return f'<div class="track axis">{"".join(pieces)}</div>'
