@@ -59,6 +59,7 @@ class Sentinel:
         self.may_answer.set()
         self.error: Exception | None = None
         self.refuses = ""  # one of the words
+        self.flags_a: dict[str, str] = {}  # what it says of A otherwise
 
     @contextmanager
     def pipeline(self, *, transaction: bool) -> Iterator[Self]:
@@ -77,7 +78,9 @@ class Sentinel:
         answers = {
             "GET-MASTER-ADDR-BY-NAME": [self.names[0].encode(), str(self.names[1]).encode()],
             "MASTER": flat(master(self.names)),
-            "REPLICAS": [flat(replica(each)) for each in self.replicas],
+            "REPLICAS": [
+                flat(replica(each, **(self.flags_a if each == A else {}))) for each in self.replicas
+            ],
         }
         refused = ResponseError(f"no {self.refuses} for you")
         return [refused if word == self.refuses else answers[word] for word in self.asked]
@@ -186,13 +189,35 @@ def test_a_replica_is_up_or_down_or_was_never_heard() -> None:
 
 
 def test_a_sentinel_tells_since_when_a_replica_leaves_it_without_an_answer() -> None:
-    rows = [replica(A, flags="slave,s_down", last_ping_sent="1750"), replica(B)]
-    assert _reading("s", P, master(last_ok_ping_reply="250"), rows).unanswered_s == {A: 1.75}
+    rows = [replica(A, flags="slave,s_down", last_ping_sent="2250"), replica(B)]
+    assert _reading("s", P, master(last_ok_ping_reply="250"), rows).unanswered_s == {A: 2.25}
 
 
 def test_a_replica_that_a_cut_hides_with_the_primary_does_not_pass_for_silent() -> None:
     """It was asked just before the cut, the primary had answered just before it."""
     rows = [replica(A, flags="slave,s_down", last_ping_sent="1900")]
     assert _reading("s", P, master(last_ok_ping_reply="1890"), rows).unanswered_s == {}
-    assert _reading("s", P, master(last_ok_ping_reply="401"), rows).unanswered_s == {}
-    assert _reading("s", P, master(last_ok_ping_reply="400"), rows).unanswered_s == {A: 1.9}
+    rows = [replica(A, flags="slave,s_down", last_ping_sent="2100")]
+    assert _reading("s", P, master(last_ok_ping_reply="101"), rows).unanswered_s == {}
+    assert _reading("s", P, master(last_ok_ping_reply="100"), rows).unanswered_s == {A: 2.1}
+
+
+def test_where_a_sentinel_does_not_answer_a_replica_must_have_been_reported_down(
+    majority: Majority,
+) -> None:
+    silent = Sentinel()
+    finder = majority(Sentinel(), Sentinel(), silent)
+    for each in finder._sentinels.values():
+        each.flags_a = {"flags": "slave,s_down", "last_ping_sent": "2500"}  # type: ignore[attr-defined]
+    knows = guard()
+    look_once(finder, knows)
+    silent.error = Late("no answer")
+    look_once(finder, knows)
+    told = [[each.unanswered_s for each in round.readings] for round in knows._rounds]
+    assert told == [[{A: 2.5}] * 3, [{}] * 2]
+
+
+def test_who_has_answered_is_not_down_though_it_is_still_flagged() -> None:
+    rows = [replica(A, flags="slave,s_down", last_ping_sent="0")]
+    reading = _reading("s", P, master(), rows)
+    assert (reading.down, reading.up) == (frozenset(), {A})

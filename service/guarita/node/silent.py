@@ -40,7 +40,7 @@ class Silence:
         and when a look first found that."""
 
     def look(self, own: Own) -> frozenset[Address]:
-        """Those that have certainly been silent for `SILENT_S`."""
+        """Those of which nothing has been seen for `SILENT_S`."""
         links: Counter[Address] = Counter()
         since = {}
         for each in own.replicas:

@@ -23,7 +23,8 @@ def metrics_dir() -> Iterator[Path]:
     _remove_dead()
     made = Path(tempfile.mkdtemp(prefix=f"new-{PREFIX}"))
     lock = os.open(made, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    with suppress(OSError):  # a file system without locks: nobody removes anything then
+        fcntl.flock(lock, fcntl.LOCK_EX)
     path = made.with_name(made.name.removeprefix("new-"))
     made.rename(path)  # locked before anybody can take it for a dead one's
     parent = os.getpid()

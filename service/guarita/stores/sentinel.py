@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import redis
 from redis.exceptions import RedisError
@@ -17,8 +17,9 @@ from guarita.stores.durability import Address, Reading, Round
 
 PING_FRESH_MS = 2000
 # From when a replica was asked in vain to the primary's last answer, or a cut that hides both could
-# pass for a replica that is down: before it some milliseconds between two pings are enough.
-LATER_MS = 1500
+# pass for a replica that is down: before it some milliseconds between two pings are enough. A
+# Sentinel that stands still for so long goes into TILT, and reports nobody down.
+LATER_MS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,12 @@ class SentinelMajority:
             return None
         now_s = time.monotonic()
         asked_s = [question.asked_s for question in self._asked.values() if question.said]
-        return Round(min(asked_s, default=now_s), now_s, self._readings())
+        readings = self._readings()
+        if len(readings) < len(self._sentinels):
+            # Who does not answer may have begun to replace the primary, and speaks against nothing:
+            # that a replica has been silent counts from when it is reported down.
+            readings = tuple(replace(each, unanswered_s={}) for each in readings)
+        return Round(min(asked_s, default=now_s), now_s, readings)
 
     def _await_answers(self, *, urgent: bool) -> Address | None:
         """The primary that a majority names; waits for all, or if urgent until it is clear."""
@@ -196,7 +202,13 @@ def _reading(
         and not flags & {"s_down", "o_down", "failover_in_progress", "disconnected"}
         and answered_ms <= PING_FRESH_MS
     )
-    down = _flagged(replicas, "s_down")
+    # In TILT the flag stays, though pings are answered.
+    answered = frozenset(
+        _address(each)
+        for each in replicas
+        if each["last-ping-sent"] == "0" and "disconnected" not in each["flags"].split(",")
+    )
+    down = _flagged(replicas, "s_down") - answered
     # The first INFO of an instance brings its run id. (`info-refresh` is 0 until then, and also
     # within the millisecond of each INFO.) `sentinelSelectSlave` of Redis and Valkey skips it.
     unheard = frozenset(_address(each) for each in replicas if not each["runid"])
