@@ -232,6 +232,27 @@ def test_a_replica_that_says_nothing_is_cut_off(sentinel):
     eventually(lambda: sentinel._follows(frozen, primary))
 
 
+def test_a_sentinel_that_was_not_let_in_for_a_while_signs_in_again(tmp_path):
+    """As where a name led to another installation's node, which keeps the connection."""
+    with LocalSentinel(tmp_path, agents=True, password="of the nodes") as sentinel:
+        primary, replica = sentinel.primary(), sentinel.replicas()[0]
+        with sentinel.client(replica) as client:
+            client.config_set("requirepass", "of another installation")
+            for kind in ("normal", "pubsub"):
+                client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+            eventually(lambda: all(is_down(sentinel, each, replica) for each in sentinel.sentinels))
+            client.config_set("requirepass", sentinel.password)
+        eventually(lambda: not any(is_down(sentinel, each, replica) for each in sentinel.sentinels))
+        assert sentinel.primary() == primary
+
+
+def is_down(sentinel: LocalSentinel, watcher: Node, node: Node) -> bool:
+    """Whether a Sentinel reports this replica down."""
+    with sentinel.client(watcher) as client:
+        rows = client.sentinel_slaves("guarita")
+    return any(each["port"] == node.port and "s_down" in each["flags"] for each in rows)
+
+
 def test_everything_stopped_and_started_has_what_was_written_last(sentinel):
     count_change(sentinel)
     before = changes(sentinel, sentinel.primary())

@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 from guarita.node.forget import PATIENCE_S, URGENT_S, Scene, Step, decide
-from guarita.node.sentinel_view import View, named_by_majority
+from guarita.node.sentinel_view import View, _is_strange, named_by_majority
 from guarita.stores.durability import Address
 
 S1, S2, S3 = SENTINELS = [("s1", 1), ("s2", 2), ("s3", 3)]
@@ -48,6 +48,40 @@ def step(of: Scene) -> Step | None:
 def test_where_all_is_well_nothing_is_done() -> None:
     for me in SENTINELS:
         assert decide(scene(me)) is None
+
+
+def test_a_sentinel_that_a_stranger_answers_connects_anew_whatever_the_others_see() -> None:
+    for me in SENTINELS:
+        views: dict[Address, View | None] = {each: with_dead_replica(each) for each in SENTINELS}
+        views[me] = with_dead_replica(me, strange=frozenset({C}))
+        acting = [each for each in SENTINELS if step(scene(each, views)) is Step.RECONNECT]
+        assert acting == [me]
+        change = decide(scene(me, views))
+        assert change is not None
+        assert change.patience_s == PATIENCE_S
+        assert "n3:3" in change.reason
+
+
+def test_nobody_connects_anew_while_the_primary_does_not_answer() -> None:
+    views: dict[Address, View | None] = {S1: view(S1, strange=frozenset({C}))}
+    assert decide(replace(scene(S1, views), primary_answers=False)) is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "last_ms", "good_ms", "strange"),
+    [
+        ("slave,s_down", 90, 9000, True),
+        ("slave", 90, 9000, False),
+        ("slave,s_down,disconnected", 90, 9000, False),
+        ("slave,s_down", 9000, 9000, False),
+        ("slave,s_down", 90, 90, False),
+    ],
+)
+def test_a_stranger_is_who_answers_and_not_as_a_node(
+    flags: str, last_ms: int, good_ms: int, strange: bool
+) -> None:
+    row = {"flags": flags, "last-ping-reply": last_ms, "last-ok-ping-reply": str(good_ms)}
+    assert _is_strange(row) == strange
 
 
 @pytest.mark.parametrize("with_dead", [with_dead_replica, with_dead_sentinel])

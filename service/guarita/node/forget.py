@@ -3,6 +3,7 @@
 `forget` is for the dead that were taken out of the configuration: a Sentinel never forgets, and a
 majority that counts the dead is no longer reached after a scale-down. `introduce` is for those
 that it has lost, by a RESET of somebody else's: without a replica there is no failover.
+`reconnect` is for those that it knows, and that somebody else answers for.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ URGENT_S = 2.0
 class Step(StrEnum):
     FORGET = "forget"  # SENTINEL RESET, on this Sentinel alone
     INTRODUCE = "introduce"  # start it anew: its file names everybody
+    RECONNECT = "reconnect"  # it looks every name up again, and signs in
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,16 @@ class Scene:
 def decide(scene: Scene) -> Change | None:
     """What to do once this has been said for its patience; None where nothing is to be done.
 
-    One Sentinel at a time, by their addresses: the others keep what this one is about to lose.
+    One Sentinel at a time, by their addresses: the others keep what this one is about to lose. By
+    connecting anew it loses nothing.
     """
     own = scene.views.get(scene.me)
-    if own is None or not _those_before_are_clean(scene, own):
+    if own is None:
+        return None
+    if own.strange and scene.primary_answers:
+        reason = f"something answers at {_words(sorted(own.strange))}, and that not as a node"
+        return Change(Step.RECONNECT, reason)
+    if not _those_before_are_clean(scene, own):
         return None
     if missing := _missing(own, scene):
         nobody_left = not (own.healthy or own.replicas.keys() & scene.peers)

@@ -51,10 +51,17 @@ def sentinel_commands(settings: Settings) -> Iterator[Wanted]:
         yield ("ACL", "SETUSER", name, "resetpass", *digests(sentinel)), ""
         password = sentinel.current_password() or ""
         yield ("SENTINEL", "CONFIG", "SET", "sentinel-pass", password), ""
+    sign_in = signing_in(settings)
+    if sign_in[-1]:
+        yield sign_in, ""
+
+
+def signing_in(settings: Settings) -> Command:
+    """What tells a Sentinel how to sign in at data nodes; it closes its connections to them then,
+    and makes them anew. Raises `ValueError` or `OSError` when a file is gone."""
     user = settings.node.users.by_role().get("sentinel")
-    at_nodes = (user or settings.store.data).current_password()
-    if at_nodes:
-        yield ("SENTINEL", "SET", sentinel.primary_name, "auth-pass", at_nodes), ""
+    password = (user or settings.store.data).current_password() or ""
+    return ("SENTINEL", "SET", settings.store.sentinel.primary_name, "auth-pass", password)
 
 
 def certificate(settings: Settings) -> str:

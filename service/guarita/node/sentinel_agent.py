@@ -21,7 +21,13 @@ from guarita.node.child import Child, Restarts, exit_status
 from guarita.node.conf import agent_user, write_file
 from guarita.node.directory import enter
 from guarita.node.endpoint import Answer, Endpoint, tls_of
-from guarita.node.passwords import Command, Passwords, certificate, sentinel_commands
+from guarita.node.passwords import (
+    Command,
+    Passwords,
+    certificate,
+    sentinel_commands,
+    signing_in,
+)
 from guarita.node.peers import Agents
 from guarita.node.sentinel_conf import PERIODS_MS, Memory, remembered, sentinel_lines
 from guarita.node.sentinel_view import View, named_by_majority, sentinels_of
@@ -234,8 +240,11 @@ class SentinelAgent:
             self._child.send(signal.SIGTERM)  # it is started again, with everybody in its file
             return
         try:
-            self._own.execute_command("SENTINEL", "RESET", self._name)  # type: ignore[no-untyped-call]
-        except (RedisError, OSError) as exc:
+            is_reset = change.step is forget.Step.FORGET
+            self._tell(
+                [("SENTINEL", "RESET", self._name) if is_reset else signing_in(self._settings)]
+            )
+        except (RedisError, OSError, ValueError) as exc:
             _log.warning("the Sentinel does not do as told", reason=str(exc))
 
     # What it answers over HTTP

@@ -15,6 +15,8 @@ from guarita.clients import client
 from guarita.config import Settings
 from guarita.stores.durability import Address
 
+ANSWERED_MS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -26,6 +28,9 @@ class View:
     """Whether nothing is flagged about the primary."""
     replicas: Mapping[Address, bool]
     sentinels: Mapping[Address, bool]
+    strange: frozenset[Address] = frozenset()
+    """Nodes that it reports down although something answers it there, and that not as it must: it
+    is not let in, or has connected to what was at this name before."""
 
 
 class Sentinels:
@@ -57,6 +62,7 @@ class Sentinels:
                 primary["flags"] == "master",
                 _down_by_address(replicas),
                 _down_by_address(others),
+                frozenset(_address(row) for row in (primary, *replicas) if _is_strange(row)),
             )
         except (RedisError, OSError, ValueError, KeyError):
             return None
@@ -81,6 +87,13 @@ def named_by_majority(views: Iterable[View | None], count: int) -> Address | Non
 
 def _address(fields: Mapping[str, Any]) -> Address:
     return str(fields["ip"]), int(fields["port"])
+
+
+def _is_strange(row: Mapping[str, Any]) -> bool:
+    """A Sentinel never closes a connection on which anything comes (Redis, sentinel.c)."""
+    flags = str(row["flags"]).split(",")
+    is_answered = int(row["last-ping-reply"]) < ANSWERED_MS < int(row["last-ok-ping-reply"])
+    return "s_down" in flags and "disconnected" not in flags and is_answered
 
 
 def _down_by_address(rows: Iterable[Mapping[str, Any]]) -> dict[Address, bool]:
