@@ -72,7 +72,8 @@ def test_nobody_connects_anew_while_the_primary_does_not_answer() -> None:
     [
         ("slave,s_down", 90, 9000, True),
         ("slave", 90, 9000, False),
-        ("slave,s_down,disconnected", 90, 9000, False),
+        ("slave,s_down,disconnected", 90, 9000, True),
+        ("slave,s_down,disconnected", 9000, 9000, False),
         ("slave,s_down", 9000, 9000, False),
         ("slave,s_down", 90, 90, False),
     ],

@@ -90,10 +90,10 @@ def _address(fields: Mapping[str, Any]) -> Address:
 
 
 def _is_strange(row: Mapping[str, Any]) -> bool:
-    """A Sentinel never closes a connection on which anything comes (Redis, sentinel.c)."""
-    flags = str(row["flags"]).split(",")
+    """A Sentinel never closes a connection on which anything comes (Redis, sentinel.c). It may be
+    flagged as disconnected: there is another one, for messages, which is closed."""
     is_answered = int(row["last-ping-reply"]) < ANSWERED_MS < int(row["last-ok-ping-reply"])
-    return "s_down" in flags and "disconnected" not in flags and is_answered
+    return "s_down" in str(row["flags"]).split(",") and is_answered
 
 
 def _down_by_address(rows: Iterable[Mapping[str, Any]]) -> dict[Address, bool]:
