@@ -136,11 +136,15 @@ def test_a_cut_of_one_way_lets_the_other_pass_where_they_speak_already(parties: 
     assert parties.hears("a", "b")
 
 
-def test_who_is_nobody_of_the_drill_is_hung_up_on(parties: Parties) -> None:
-    with socket.create_connection((proxies.HOST, parties.ports["a"]), timeout=5) as stranger:
-        stranger.sendall(b"x")
-        with pytest.raises(ConnectionResetError):
+@pytest.mark.parametrize("said", [b"", b"x"], ids=["before it speaks", "when it has spoken"])
+def test_who_is_nobody_of_the_drill_is_hung_up_on(parties: Parties, said: bytes) -> None:
+    def call() -> None:
+        with socket.create_connection((proxies.HOST, parties.ports["a"]), timeout=5) as stranger:
+            stranger.sendall(said)
             stranger.recv(1)
+
+    with pytest.raises(ConnectionResetError):
+        call()
 
 
 def test_proxies_that_cannot_listen_say_where_they_say_why(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ _PROC = Path("/proc")
 _SOCK_DIAG, _BY_FAMILY, _REQUEST = 4, 20, 1
 _HEADER, _INODE_AT = 16, 84
 _EVERY_STATE = 0xFFFFFFFF
+_RESET = struct.pack("ii", 1, 0)  # of SO_LINGER: closed by a reset, whatever was said or not
 
 Link = tuple[str, str]
 """From whom, to whom."""
@@ -147,8 +148,10 @@ class Relay:
     async def _join(
         self, node: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        caller = self._callers.name_of(writer.get_extra_info("socket"))
+        accepted = writer.get_extra_info("socket")
+        caller = self._callers.name_of(accepted)
         if not caller:
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             return
         there, back = (caller, node), (node, caller)
         if not self._cuts.isdisjoint((there, back)):  # to shake hands takes both ways
