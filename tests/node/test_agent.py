@@ -159,6 +159,20 @@ def test_two_that_stop_at_once_hand_over_to_the_one_that_stays(sentinel):
         eventually(lambda each=each: sentinel.condition(each) is Condition.DEAD, timeout_s=40)
 
 
+def test_two_that_are_told_to_stop_in_the_same_moment_follow_the_one_that_stays(sentinel):
+    """Services wait for both until the Sentinels have voted them out."""
+    count_change(sentinel)
+    old, (stays, goes) = sentinel.primary(), sentinel.replicas()
+    for each in (goes, old):
+        sentinel.terminate(each)
+    eventually(lambda: role(sentinel, stays) == "master")
+    sentinel.wait_new_primary(old)
+    count_change(sentinel)
+    for each in (old, goes):
+        eventually(lambda each=each: sentinel.condition(each) is Condition.DEAD, timeout_s=40)
+        assert "voted it out" in each.log.read_text()
+
+
 def test_a_replica_that_is_promoted_while_it_leaves_can_be_reached_again_and_then_goes(sentinel):
     primary, goes = sentinel.primary(), sentinel.replicas()[0]
     sentinel.terminate(goes)

@@ -112,19 +112,20 @@ def test_the_connection_of_the_silent_one_is_found_by_its_place_or_its_address()
 
 def test_it_stays_attached_until_the_sentinels_have_voted_it_out_for_long_enough():
     gone = words(*(says(A, down=frozenset({ME})) for _ in range(3)))
-    assert leave.decide(ME, own(), words(A, A, A), 0.0)[0] is leave.Step.STAY
-    assert leave.decide(ME, own(), gone, leave.VOTED_OUT_S - 0.1)[0] is leave.Step.STAY
-    assert leave.decide(ME, own(), gone, leave.VOTED_OUT_S)[0] is leave.Step.GO
+    assert leave.decide(ME, own(), words(A, A, A), 0.0, 0.0)[0] is leave.Step.STAY
+    assert leave.decide(ME, own(), gone, leave.VOTED_OUT_S - 0.1, 0.0)[0] is leave.Step.STAY
+    assert leave.decide(ME, own(), gone, leave.VOTED_OUT_S, 0.0)[0] is leave.Step.GO
 
 
 def test_it_stays_only_while_it_is_attached_and_those_that_vote_have_not_voted_it_out_for_long():
     """Whomever they name: while a switch spreads, they vote all the same."""
     attached = (own(), own(history=None))
-    for node, votes, named, agreed_s in product(
-        (*attached, None, own(Role.PRIMARY, link_up=True), own(link_up=False)),
+    for node, votes, named, agreed_s, detached_s in product(
+        (*attached, None, own(Role.PRIMARY, link_up=True)),
         product(("silent", "up", "down"), repeat=3),
         ((A, A, A), (A, ME, ME), (A, B, ME)),
         (0.0, leave.VOTED_OUT_S - 0.1, leave.VOTED_OUT_S),
+        (0.0, leave.DETACHED_S - 0.1, leave.DETACHED_S),
     ):
         answers = [
             says(who, down=frozenset({ME} if vote == "down" else ()))
@@ -132,9 +133,25 @@ def test_it_stays_only_while_it_is_attached_and_those_that_vote_have_not_voted_i
             if vote != "silent"
         ]
         voted_out = "up" not in votes and agreed_s >= leave.VOTED_OUT_S
-        stays = node in attached and len(answers) >= 2 and not voted_out
-        step, _ = leave.decide(ME, node, words(*answers), agreed_s)
+        stays = (
+            node in attached
+            and detached_s < leave.DETACHED_S
+            and len(answers) >= 2
+            and not voted_out
+        )
+        step, _ = leave.decide(ME, node, words(*answers), agreed_s, detached_s)
         assert step is (leave.Step.STAY if stays else leave.Step.GO)
+
+
+def test_its_primary_hands_over_while_it_leads_and_is_to_stop():
+    history = own().history
+    for state, role in product(State, Role):
+        peers = {A: PeerState(A, state, role, history), B: None}
+        is_it = (state, role) == (State.LEAVING, Role.PRIMARY)
+        assert leave.is_handing_over(own(follows=A), peers) is is_it
+        assert not leave.is_handing_over(own(follows=B), peers)
+        assert not leave.is_handing_over(own(Role.PRIMARY), peers)
+        assert not leave.is_handing_over(None, peers)
 
 
 def test_a_single_voter_is_not_enough():

@@ -56,6 +56,25 @@ def test_what_other_sentinels_name_comes_first(
     assert (choice.primary, choice.config_epoch) == (primary, epoch)
 
 
+@pytest.mark.parametrize(
+    ("views", "named"),
+    [
+        ([view(B, 4), view(B, 4)], B),
+        ([view(B, 4), view(B, 3)], B),
+        ([view(B, 3), view(B, 3)], None),  # what its file has is not older
+        ([view(A, 4), view(A, 4)], None),
+        ([view(B, 4), view(A, 3)], None),
+        ([view(B, 4), None], None),
+        ([None, None], None),
+    ],
+)
+def test_who_has_replaced_the_primary_of_a_file_is_believed_of_a_majority(
+    views: list[View | None], named: Address | None
+) -> None:
+    choice = first.later(A, 3, views, 3)
+    assert (choice and (choice.primary, choice.config_epoch)) == (named and (named, 4))
+
+
 def test_a_leader_that_still_names_the_old_primary_gives_no_epoch_of_the_new_one() -> None:
     leading = View(B, 4, False, {}, {})  # it has promoted C, and has the epoch of that
     switched = view(C, 4)

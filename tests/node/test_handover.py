@@ -96,6 +96,10 @@ class Stage:
     looks: list[Own]
     heard: Words
     leaving: set[Any] = field(default_factory=set)
+    told_later: list[set[Any]] = field(default_factory=list)
+
+    def ask_leaving(self) -> set[Any]:
+        return self.told_later.pop(0) if self.told_later else self.leaving
 
     def look(self) -> Own:
         return self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
@@ -109,7 +113,7 @@ class Stage:
             "guarita",
             self.replicas.__getitem__,  # type: ignore[arg-type]
             lambda: self.heard,
-            lambda: self.leaving,
+            self.ask_leaving,
         ).run(0.0)
 
 
@@ -168,6 +172,23 @@ def test_one_that_is_to_stop_as_well_behind_its_closed_door_is_not_waited_for(st
     stage.replicas[B].offset = 99
     stage.leaving = {B}
     assert stage.hand_over() == A
+
+
+def test_one_that_is_to_stop_as_well_follows_too_since_services_wait_for_it(stage: Stage) -> None:
+    stage.leaving = {B}
+    assert stage.hand_over() == A
+    assert stage.replicas[B].follows == [A]
+
+
+def test_one_that_is_told_to_stop_while_a_sentinel_is_waited_for_is_not_handed_over_to(
+    stage: Stage,
+) -> None:
+    stage.told_later = [set(), {A}]
+    assert stage.hand_over() is None
+    assert stage.sentinel.asked == []
+    stage.told_later = [{B}, {A}]
+    assert stage.hand_over() is None
+    assert stage.node.told == []
 
 
 def test_a_sentinel_that_refuses_ends_it(stage: Stage) -> None:

@@ -63,7 +63,8 @@ def test_names_stay_names_and_it_announces_its_own_as_configured(tmp_path: Path)
 
 
 def test_what_it_has_learned_stays_and_all_else_is_as_configured(tmp_path: Path) -> None:
-    memory = Memory(PRIMARY, 7, 8, 9)
+    others = frozenset({("127.0.0.1", 6379), ("127.0.0.1", 6381)})
+    memory = Memory(PRIMARY, 7, 8, 9, others)
     old = sentinel_lines(settings_of(tmp_path), memory)
     assert remembered(old, "main") == memory
     node = {"down_after_ms": 3000, "peers": PEERS[:2], "quorum": 3}
@@ -71,7 +72,19 @@ def test_what_it_has_learned_stays_and_all_else_is_as_configured(tmp_path: Path)
     assert remembered(new, "main") == memory
     assert "sentinel down-after-milliseconds main 3000" in new.splitlines()
     assert "sentinel monitor main 127.0.0.1 6380 3" in new.splitlines()
-    assert "127.0.0.1 6381" not in new
+
+
+def test_a_node_that_was_taken_out_of_the_configuration_stays_until_it_is_forgotten(
+    tmp_path: Path,
+) -> None:
+    """Services that have not heard of it yet wait for it until it is reported down."""
+    memory = remembered(sentinel_lines(settings_of(tmp_path), Memory(PRIMARY)), "main")
+    assert memory
+    new = sentinel_lines(settings_of(tmp_path, {"peers": PEERS[:2]}), memory).splitlines()
+    assert [line for line in new if "known-replica" in line] == [
+        "sentinel known-replica main 127.0.0.1 6379",
+        "sentinel known-replica main 127.0.0.1 6381",
+    ]
 
 
 def test_of_another_installation_nothing_is_remembered(tmp_path: Path) -> None:

@@ -127,6 +127,18 @@ def test_configuration_forgets_a_node_and_makes_one_known():
     assert required(view(), configured=frozenset({P, A, B, C})) == {A, B, C}
 
 
+def test_one_that_is_not_configured_counts_while_a_sentinel_hears_it():
+    """A service that has not heard of a new node yet: that could be promoted all the same."""
+    ours = frozenset({P, A, B})
+    known = frozenset({P, A, B, C})
+    hears = [reading(f"s{i}", replicas={A, B, C}) for i in (1, 2, 3)]
+    assert required(view(known=known, rounds=rounds(*hears)), configured=ours) == {A, B, C}
+    gone = [reading(f"s{i}", replicas={A, B, C}, down={C}) for i in (1, 2, 3)]
+    assert required(view(known=known, rounds=rounds(*gone)), configured=ours) == {A, B}
+    one_hears = rounds(*gone[:2], hears[2])
+    assert required(view(known=known, rounds=one_hears), configured=ours) == {A, B, C}
+
+
 def test_nobody_is_left_out_where_no_sentinel_answers():
     assert required(two_of_three_say_down(rounds=rounds())) == {A, B}
     assert required(two_of_three_say_down(rounds=())) == {A, B}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,6 +44,8 @@ GONE_S = 2.0  # of silence, after which a server that is to leave holds nobody u
 READY_S = 1.5  # at least, for a Sentinel to hear of new priorities, by INFO once a second
 STOP_S = 1.5  # for the server to end, of a stop
 NAMED_S = 5.0  # after a hand over, until a majority of the Sentinels names the new primary
+TOLD_S = 0.5  # within which others are told to stop as well, where several are
+HAND_OVERS = 3  # tries
 
 _log = structlog.get_logger("guarita.node")
 
@@ -256,6 +258,12 @@ class Agent:
     def _goes_on(self) -> bool:
         return not self._stopping.is_set() and not self._child.ended.is_set()
 
+    def _pause_while(self, holds: Callable[[], bool], timeout_s: float) -> None:
+        """While it holds, and its server runs."""
+        end_s = time.monotonic() + timeout_s
+        while time.monotonic() < end_s and not self._child.ended.is_set() and holds():
+            self._pause()
+
     def _pause(self) -> None:
         """Until something was seen or asked for; a server that ended is noticed in between."""
         self._wake.wait(INTERVAL_S)
@@ -282,6 +290,8 @@ class Agent:
 
     def _depart(self, deadline_s: float) -> None:
         """Hand over and leave; again where a Sentinel that had not heard of it promotes it then."""
+        self._server.be_promotable(False)
+        self._pause_while(lambda: True, TOLD_S)
         while True:
             if successor := self._hand_over(deadline_s):
                 self._await_switch(successor)
@@ -294,11 +304,19 @@ class Agent:
         """The new primary, if there is one."""
         down_after_s = self._settings.node.down_after_ms / 1000
         end_s = deadline_s - STOP_S - handover.PAUSE_S - down_after_s - leave.VOTED_OUT_S
-        while self._why_not_hand_over() in handover.PASSING and time.monotonic() < end_s:
-            self._pause()
-        if reason := self._why_not_hand_over():
-            _log.info("nothing is handed over", reason=reason)
-            return None
+        for _ in range(HAND_OVERS):
+            self._pause_while(
+                lambda: self._why_not_hand_over() in handover.PASSING, end_s - time.monotonic()
+            )
+            if reason := self._why_not_hand_over():
+                _log.info("nothing is handed over", reason=reason)
+                return None
+            ready_s = max(READY_S, end_s - time.monotonic())
+            if (successor := self._one_hand_over(ready_s)) or time.monotonic() > end_s:
+                return successor
+        return None
+
+    def _one_hand_over(self, ready_s: float) -> Address | None:
         return handover.HandOver(
             self._me,
             self._server,
@@ -308,7 +326,7 @@ class Agent:
             self._client_of,
             self._ask_words,
             self._leaving,
-        ).run(max(READY_S, end_s - time.monotonic()))
+        ).run(ready_s)
 
     def _leaving(self) -> frozenset[Address]:
         """The others that are to stop as well, by the word of their agents."""
@@ -322,10 +340,12 @@ class Agent:
 
     def _await_switch(self, successor: Address) -> None:
         """Until a majority of the Sentinels names the new primary."""
-        end_s = time.monotonic() + NAMED_S
-        while self._watch.now().named != successor and time.monotonic() < end_s:
+
+        def is_not_named() -> bool:
             self._watch.hurry()
-            self._pause()
+            return self._watch.now().named != successor
+
+        self._pause_while(is_not_named, NAMED_S)
 
     def _leave(self, deadline_s: float) -> bool:
         """Stay attached behind a closed door until the Sentinels have voted this node out.
@@ -336,7 +356,10 @@ class Agent:
         if self._ask_words().named in (None, self._me):
             return False
         was_primary = self._look().role is Role.PRIMARY
-        self._server.be_promotable(False)
+        self._pause_while(
+            lambda: leave.is_handing_over(self._observer.now(), self._agents.ask(self._peers)),
+            deadline_s - leave.VOTED_OUT_S - time.monotonic(),
+        )
         self._server.close_door()
         metrics.ACTIONS.labels("leave").inc()
         _log.warning("leave", reason="it is to stop: nobody reaches it until it is voted out")
@@ -349,7 +372,8 @@ class Agent:
             if own is not None and own.role is Role.PRIMARY and not was_primary:
                 _log.warning("leaves later", reason="it was promoted while it was leaving")
                 return True
-            step, reason = leave.decide(self._me, own, words, agreed_s)
+            detached_s = since.held_s("detached", own is not None and not own.link_up)
+            step, reason = leave.decide(self._me, own, words, agreed_s, detached_s)
             if step is leave.Step.GO:
                 _log.info("leaves", reason=reason)
                 return False

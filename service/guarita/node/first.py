@@ -1,4 +1,4 @@
-"""Whom a Sentinel watches that has no file yet: the decision.
+"""Whom a Sentinel watches when it starts: the decision.
 
 What others know comes first; only where nobody knows anything is it the first in the
 configuration. A data node is asked through its agent: without one it can not say how far it is.
@@ -56,6 +56,23 @@ def decide(
     if known:
         return Choice(_foremost(known, peers), 0, "no data node that answers has more history")
     return Choice(next(iter(peers)), 0, "it is the first in node.peers, and nobody knows better")
+
+
+def later(
+    primary: Address, config_epoch: int, views: Sequence[View | None], count: int
+) -> Choice | None:
+    """Who has replaced the `primary` of a Sentinel's file while it was away; None where nobody has.
+
+    It would hear of that within seconds of its start, and names the old one until then. `views` are
+    the other Sentinels', of `count` in all.
+    """
+    named = named_by_majority(views, count)
+    if named is None or named == primary:
+        return None
+    epoch = max(_settled_epoch(view) for view in views if view and view.primary == named)
+    if epoch <= config_epoch:
+        return None
+    return Choice(named, epoch, "a majority of the Sentinels has a later primary than its file")
 
 
 def _settled_epoch(view: View) -> int:

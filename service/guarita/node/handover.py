@@ -106,15 +106,19 @@ class HandOver:
         Whatever happens on the way, no write is acknowledged that the new primary lacks: this
         does not rest on the pause.
         """
-        leaving = self._ask_leaving()
-        group = candidates(self._look()) - leaving
-        if not group:
-            self._give_up("all replicas are to stop as well")
-            return None
-        sentinel = self._wait_ready(group, leaving, ready_s)
-        if sentinel is None:
-            self._give_up("no Sentinel has a replica to promote")
-            return None
+        end_s = time.monotonic() + ready_s
+        leaving, sentinel = frozenset(self._ask_leaving()), None
+        while sentinel is None:
+            group = candidates(self._look()) - leaving
+            if not group:
+                self._give_up("all replicas are to stop as well")
+                return None
+            sentinel = self._wait_ready(group, leaving, end_s)
+            if sentinel is None:
+                self._give_up("no Sentinel has a replica to promote")
+                return None
+            if more := self._ask_leaving() - leaving:  # they were told meanwhile
+                leaving, sentinel = leaving | more, None
         if reason := why_not(self._me, self._look(), self._ask_words()):  # that took a while
             self._give_up(reason)
             return None
@@ -129,14 +133,15 @@ class HandOver:
 
     def _switch(self, sentinel: redis.Redis, leaving: Set[Address]) -> Address | None:
         own = self._look()
-        group, offset = candidates(own) - leaving, own.offset
+        attached, offset = candidates(own), own.offset
+        group = attached - leaving
         if own.role is not Role.PRIMARY or not group:
             self._give_up("somebody else has changed who is primary")
             return None
-        clients = {node: self._client_of(node) for node in group}
+        clients = {node: self._client_of(node) for node in attached}
 
         def all_have_all() -> bool:
-            return all(has_all(_role(each), self._me, offset) for each in clients.values())
+            return all(has_all(_role(clients[node]), self._me, offset) for node in group)
 
         if not _wait(all_have_all, EQUAL_S):
             self._give_up("a replica does not get all that was written")
@@ -154,7 +159,7 @@ class HandOver:
         promoted: list[Address] = []
 
         def somebody_leads() -> bool:
-            roles = ((node, _role(client)[0]) for node, client in clients.items())
+            roles = ((node, _role(clients[node])[0]) for node in group)
             promoted.extend(node for node, role in roles if role == b"master")
             return bool(promoted)
 
@@ -165,6 +170,7 @@ class HandOver:
         return promoted[0]
 
     def _follow(self, primary: Address, clients: Mapping[Address, redis.Redis]) -> None:
+        """Also those that are to stop: services wait for them until they are voted out."""
         for node, client in clients.items():
             if node != primary:
                 try:
@@ -176,7 +182,7 @@ class HandOver:
         _log.info("handed over", primary=text(primary), reason="this node is to stop")
 
     def _wait_ready(
-        self, group: Set[Address], leaving: Set[Address], ready_s: float
+        self, group: Set[Address], leaving: Set[Address], end_s: float
     ) -> redis.Redis | None:
         """A Sentinel that would promote one of them and nobody who is to stop; it learns of a new
         priority, which these take back, from INFO."""
@@ -188,7 +194,7 @@ class HandOver:
             )
             return bool(ready)
 
-        _wait(found, ready_s, pause_s=0.1)
+        _wait(found, end_s - time.monotonic(), pause_s=0.1)
         return ready[0] if ready else None
 
     def _chooses_well(

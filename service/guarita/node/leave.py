@@ -7,16 +7,19 @@ and has every write until they have voted it out, and then goes: nobody waits fo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from guarita.node.own import Own
-from guarita.node.peers import Role
+from guarita.node.peers import PeerState, Role, State
 from guarita.node.words import Words
 from guarita.stores.discovery import STEADY_INTERVAL_S
 from guarita.stores.durability import APART_S, VOTERS, Address
 
 # Two readings of a service that looks once a second, and the time that its last one may take.
 VOTED_OUT_S = APART_S + STEADY_INTERVAL_S + 0.6
+# A link is down for a moment where the primary has just changed.
+DETACHED_S = 1.0
 
 
 class Step(StrEnum):
@@ -24,12 +27,24 @@ class Step(StrEnum):
     GO = "go"
 
 
-def decide(me: Address, own: Own | None, words: Words, agreed_s: float) -> tuple[Step, str]:
-    """Whether to go on staying attached. `agreed_s`: for how long the Sentinels have agreed.
+def is_handing_over(own: Own | None, peers: Mapping[Address, PeerState | None]) -> bool:
+    """Whether the primary of this replica is to stop as well, by the word of its agent: it has all
+    who are attached follow the next one, as long as it reaches them."""
+    if own is None or own.role is Role.PRIMARY or own.follows is None:
+        return False
+    primary = peers.get(own.follows)
+    return primary is not None and primary.leads and primary.state is State.LEAVING
+
+
+def decide(
+    me: Address, own: Own | None, words: Words, agreed_s: float, detached_s: float
+) -> tuple[Step, str]:
+    """Whether to go on staying attached. `agreed_s`: for how long the Sentinels have agreed;
+    `detached_s`: for how long its link to a primary has been down.
 
     While a switch spreads, no majority may name anybody; they vote all the same.
     """
-    if own is None or own.role is Role.PRIMARY or not own.link_up:
+    if own is None or own.role is Role.PRIMARY or detached_s >= DETACHED_S:
         return Step.GO, "it is attached to no primary"
     if len(words.readings) < VOTERS:
         return Step.GO, "too few Sentinels answer to vote"

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -133,11 +134,33 @@ class SentinelAgent:
     def _write_file(self) -> bool:
         """As configured, with what it remembers or others know; False when it is to stop."""
         old = FILE.read_text() if FILE.exists() else ""
-        memory = remembered(old, self._name) or self._first_memory()
+        memory = remembered(old, self._name)
+        memory = self._brought_up_to_date(memory) if memory else self._first_memory()
         if memory is None:
             return False
         write_file(FILE, sentinel_lines(self._settings, memory))
         return True
+
+    def _brought_up_to_date(self, memory: Memory) -> Memory:
+        """By what the others say."""
+        views = self._views_of_others()
+        choice = first.later(
+            memory.primary, memory.config_epoch, views, len(self._settings.store.sentinel.nodes)
+        )
+        if choice is None:
+            return memory
+        host, port = choice.primary
+        _act("watch", choice.reason, primary=f"{host}:{port}")
+        return replace(
+            memory,
+            primary=choice.primary,
+            config_epoch=choice.config_epoch,
+            current_epoch=max(memory.current_epoch, choice.config_epoch),
+            replicas=memory.replicas | {memory.primary},
+        )
+
+    def _views_of_others(self) -> list[View | None]:
+        return [view for each, view in self._sentinels.look().items() if each != self._me]
 
     def _first_memory(self) -> Memory | None:
         """Whom to watch at a first start; None when it is to stop meanwhile."""
@@ -146,7 +169,7 @@ class SentinelAgent:
         self._is_waiting = True
         try:
             while not self._stopping.is_set():
-                views = [view for each, view in self._sentinels.look().items() if each != self._me]
+                views = self._views_of_others()
                 peers = agents.ask(self._peers)
                 silent = [each for each in self._peers if peers[each] is None]
                 leading = [each for each in silent if self._has_replicas(each)]

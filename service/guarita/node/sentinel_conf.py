@@ -1,8 +1,10 @@
 """The configuration file of a Sentinel: what it has learned stays, all else is as configured.
 
-A Sentinel keeps its state in this file. Its epochs and the primary are kept; whom it watches
-besides is what is configured, so that after a restart nobody is missing and nobody who was taken
-away is waited for.
+A Sentinel keeps its state in this file. Its epochs and the data nodes are kept, and nobody of the
+configuration is missing after a restart. A data node that was taken out of the configuration stays
+as well: it may be required by a service that has not heard of that yet, and only who lists it can
+report it down. `forget` takes it away once all is well. Other Sentinels are those configured, so
+that no majority counts one that was taken away.
 """
 
 from __future__ import annotations
@@ -28,22 +30,29 @@ PERIODS_MS = {"ping-period": 300, "info-period": 1000}
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a Sentinel must not forget: whom it watches, and how far elections have come."""
+    """What a Sentinel must not forget: whom it watches, and how far elections have come.
+
+    `replicas` are those that it listed, whoever else is configured.
+    """
 
     primary: Address
     config_epoch: int = 0
     leader_epoch: int = 0
     current_epoch: int = 0
+    replicas: frozenset[Address] = frozenset()
 
 
 def remembered(text: str, primary_name: str) -> Memory | None:
     """From the file as the Sentinel wrote it; None where it watches nobody of this name."""
     found: dict[str, int] = {}
     primary: Address | None = None
+    replicas: set[Address] = set()
     for line in text.splitlines():
         match line.split():
             case ["sentinel", "monitor", name, host, port, _] if name == primary_name:
                 primary = (host.strip('"'), int(port))
+            case ["sentinel", "known-replica", name, host, port] if name == primary_name:
+                replicas.add((host.strip('"'), int(port)))
             case ["sentinel", ("config-epoch" | "leader-epoch") as which, name, epoch]:
                 if name == primary_name:
                     found[which] = int(epoch)
@@ -51,8 +60,13 @@ def remembered(text: str, primary_name: str) -> Memory | None:
                 found["current-epoch"] = int(epoch)
     if primary is None:
         return None
-    epochs = (found.get(name, 0) for name in ("config-epoch", "leader-epoch", "current-epoch"))
-    return Memory(primary, *epochs)
+    return Memory(
+        primary,
+        found.get("config-epoch", 0),
+        found.get("leader-epoch", 0),
+        found.get("current-epoch", 0),
+        frozenset(replicas),
+    )
 
 
 def sentinel_id(primary_name: str, sentinel: Address) -> str:
@@ -87,9 +101,10 @@ def _lines(settings: Settings, memory: Memory) -> Iterator[str]:
     yield f"sentinel config-epoch {name} {memory.config_epoch}"
     yield f"sentinel leader-epoch {name} {memory.leader_epoch}"
     yield from _access_lines(settings)
-    for peer in node.peers:
-        if (peer.host, peer.port) != memory.primary:
-            yield f"sentinel known-replica {name} {peer.host} {peer.port}"
+    peers = [(peer.host, peer.port) for peer in node.peers]
+    for host, port in dict.fromkeys([*peers, *sorted(memory.replicas)]):
+        if (host, port) != memory.primary:
+            yield f"sentinel known-replica {name} {host} {port}"
     for other in settings.store.sentinel.nodes:
         address = (other.host, other.port)
         if address != me:

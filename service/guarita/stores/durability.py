@@ -92,7 +92,7 @@ def decide(
     """Who must have a write to `view.written_to`.
 
     `configured` are the data nodes of the settings; where given, `strict` requires all of them
-    and nobody else, and `balanced` forgets whoever is not among them.
+    and nobody else, and `balanced` forgets whoever is not among them and not there.
     """
     if durability is Durability.FAST or not view.watched:
         return NOBODY
@@ -148,11 +148,17 @@ def _objection(reading: Reading, primary: Address) -> str:
 
 
 def _candidates(view: View, configured: frozenset[Address]) -> frozenset[Address]:
-    """Every node that anybody names: as primary, as replica, in the primary's list, or before."""
+    """Every node that anybody names: as primary, as replica, in the primary's list, or before.
+
+    Who is not configured, as one that was just added or taken away, counts while he is attached or
+    a watcher hears him: that one could have him promoted.
+    """
     named = set(view.known | view.attached)
+    heard = set(view.attached)
     for reading in view.rounds[-1].readings if view.rounds else ():
         named |= {reading.primary, *reading.replicas}
-    forgotten = named - configured - view.attached if configured else set()
+        heard |= reading.up & reading.replicas
+    forgotten = named - configured - heard if configured else set()
     return frozenset(named - forgotten | configured)
 
 
