@@ -1,6 +1,6 @@
 """`python -m guarita`: the `guarita` command."""
 
-from guarita.cli import main
+from guarita.entry import main
 
 if __name__ == "__main__":
     main()
