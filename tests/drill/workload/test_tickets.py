@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from guarita.drill.history import Outcome
-from guarita.drill.workload.tickets import RIVALS, Tickets
+from guarita.drill.workload.tickets import RESERVE, RIVALS, Tickets
 
 
 def tickets(count: int, seed: int = 1) -> Tickets:
@@ -56,3 +56,17 @@ def test_who_was_not_told_is_remembered() -> None:
     ticket.note("b", Outcome.OK, "")
     ticket.note("c", Outcome.OK, "token")
     assert (ticket.in_doubt, ticket.attempt, ticket.token) == (["a"], "c", "token")
+
+
+def test_they_are_few_while_fewer_are_open_than_pages_need_in_an_outage() -> None:
+    assert tickets(0).are_few
+    assert tickets(RESERVE - 1).are_few
+    made = tickets(4 * RESERVE)
+    assert not made.are_few
+    draws = 0
+    while not made.are_few:
+        assert made.draw_redeem()
+        draws += 1
+    while made.draw_redeem():
+        draws -= 1
+    assert draws > 0

@@ -35,8 +35,10 @@ GAP_S = 0.4
 BEHIND_S = 0.5  # what the load is late by at most: it does not catch up on more
 STATUS_EVERY_S = 1.0
 DRAIN_S = 60.0
-# Shares of the requests; the status is read besides.
+# Shares of the requests; the status is read besides. While few tickets are open, fewer are redeemed
+# and more are made.
 _CREATE, _REDEEM, _REVOKE = 0.28, 0.5, 0.01
+_REDEEM_OF_FEW = 0.25
 _CLEAR = (Answer.UNAVAILABLE, Answer.IN_DOUBT)
 _T = TypeVar("_T")
 
@@ -173,10 +175,11 @@ class Load:
     def _begin(self) -> int:
         """Begin what is next by chance; returns how many requests that is."""
         chance = self._rng.random()
+        redeem = _REDEEM_OF_FEW if self._tickets.are_few else _REDEEM
         if chance < _REVOKE and (session := self._tickets.draw_last_session()):
             self._spawn(self._revoke(session))
             return 1
-        if chance < _REVOKE + _REDEEM and (drawn := self._tickets.draw_redeem()):
+        if chance < _REVOKE + redeem and (drawn := self._tickets.draw_redeem()):
             ticket, attempts = drawn
             for attempt in attempts:
                 self._spawn(self._redeem(ticket, attempt))

@@ -11,6 +11,8 @@ from guarita.drill.history import Outcome
 RIVALS = 3
 KEPT = 0.25  # of all tickets: nobody redeems them before the end
 AT_ONCE = 0.3  # of the draws: all rivals that are left redeem at the same time
+# So many are open in the end, whatever the rate: pages redeem also while no ticket can be made.
+RESERVE = 50
 
 
 @dataclass(slots=True)
@@ -53,6 +55,11 @@ class Tickets:
     def admitted(self, ticket: Ticket) -> None:
         """Others may verify its session from now on."""
         self._sessions.append(ticket)
+
+    @property
+    def are_few(self) -> bool:
+        """Whether fewer are open than there should be."""
+        return len(self._open) < RESERVE
 
     def draw_redeem(self) -> tuple[Ticket, list[str]] | None:
         """A ticket and the attempts to begin now."""
