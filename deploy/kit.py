@@ -7,6 +7,7 @@ Passwords are in `.env`, made once; the containers get them as files from `.secr
 from __future__ import annotations
 
 import argparse
+import errno
 import http.client
 import ipaddress
 import os
@@ -33,6 +34,7 @@ NODE_CERTIFICATES = tuple(f"{kind}-{n}" for kind in ("valkey", "sentinel") for n
 # By the name of the image: the stage of service/Dockerfile.
 IMAGES = {"guarita": "guarita", "guarita-proxy": "proxy"}
 READY_S = 90.0
+_FILES = '{{.Label "com.docker.compose.project.config_files"}}'
 _NETWORK = (
     '{{.Name}};{{index .Labels "com.docker.compose.project"}};'
     "{{range .IPAM.Config}}{{.Subnet}} {{end}}"
@@ -106,10 +108,22 @@ def check_port(port: int, name: str, env: Path) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as exc:
+            if exc.errno != errno.EADDRINUSE:  # such as a low port, which the engine may publish
+                return
             raise Obstacle(
                 f"127.0.0.1:{port} cannot be listened at ({exc.strerror}): set {name} in {env} to "
                 "another port, or stop what listens there"
             ) from exc
+
+
+def check_tls(kit: str, overlays: tuple[str, ...], project: str) -> None:
+    """Raises `Obstacle` where the kit runs with TLS and is to be without, or the reverse: nodes
+    that are replaced would not reach those that are not yet."""
+    of = f"--filter=label=com.docker.compose.project={project}"
+    files = _ask("ps", of, f"--format={_FILES}").stdout
+    if files.strip() and ("compose.tls.yaml" in files) != ("tls" in overlays):
+        how = "without" if "tls" in overlays else "with"
+        raise Obstacle(f"the kit runs {how} TLS: `make down KIT={kit}` first, which keeps its data")
 
 
 def compose(kit: str, overlays: tuple[str, ...] = ()) -> list[str]:
@@ -206,6 +220,7 @@ def _run(command: list[str], *, quiet: bool = False) -> None:
 
 def up(kit: str, overlays: tuple[str, ...]) -> None:
     """Start a kit, and wait until it takes writes."""
+    began_s = time.monotonic()
     check_engine()
     check_builder()
     path = HERE / ".env"
@@ -216,6 +231,7 @@ def up(kit: str, overlays: tuple[str, ...]) -> None:
     port = int(env[PORTS[kit]])
     project = _project(kit, env)
     check_network(env["NETWORK"], project, path)
+    check_tls(kit, overlays, project)
     if not publishes(project, port):
         check_port(port, PORTS[kit], path)
     build_image({**env, **os.environ})
@@ -223,11 +239,15 @@ def up(kit: str, overlays: tuple[str, ...]) -> None:
     if kit == "sentinel":
         certificates = (PROXY_CERTIFICATE, *(NODE_CERTIFICATES if "tls" in overlays else ()))
         make_certificates(HERE / ".secrets/tls", f"guarita:{env['TAG']}", certificates)
-    started_s = time.monotonic()
+    containers_s = time.monotonic()
     _run([*compose(kit, overlays), "up", "--detach", "--remove-orphans"])
     await_ready(kit, port)
     scheme = "https" if PORTS[kit] == "HTTPS_PORT" else "http"
-    print(f"ready after {time.monotonic() - started_s:.0f} s: {scheme}://localhost:{port}")
+    now_s = time.monotonic()
+    print(
+        f"ready after {now_s - containers_s:.0f} s, of {now_s - began_s:.0f} s in all: "
+        f"{scheme}://localhost:{port}"
+    )
 
 
 def _project(kit: str, env: Mapping[str, str]) -> str:
@@ -237,11 +257,15 @@ def _project(kit: str, env: Mapping[str, str]) -> str:
 
 
 def await_ready(kit: str, port: int) -> None:
-    """Until the store takes a write. Raises `Obstacle` after `READY_S`."""
+    """Until the store takes a write. Raises `Obstacle` after `READY_S`.
+
+    Whose the certificate is plays no part: it may be the user's own, and nothing secret is said.
+    """
     end_s = time.monotonic() + READY_S
     heard = "no answer"
+    anybody = ssl._create_unverified_context()  # noqa: S323 - see above
     while time.monotonic() < end_s:
-        asked = connection(kit, port)
+        asked = connection(kit, port, anybody)
         try:
             asked.request("GET", "/healthz/deep")
             answer = asked.getresponse()
@@ -256,11 +280,14 @@ def await_ready(kit: str, port: int) -> None:
     raise Obstacle(f"not ready after {READY_S:g} s: look at `make logs KIT={kit}` ({heard})")
 
 
-def connection(kit: str, port: int) -> http.client.HTTPConnection:
-    """To the service of a kit, by its published port."""
+def connection(
+    kit: str, port: int, context: ssl.SSLContext | None = None
+) -> http.client.HTTPConnection:
+    """To the service of a kit, by its published port; without `context` it must be the kit's."""
     if PORTS[kit] != "HTTPS_PORT":
         return http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    context = ssl.create_default_context(cafile=str(HERE / ".secrets/tls/ca.crt"))
+    if context is None:
+        context = ssl.create_default_context(cafile=str(HERE / ".secrets/tls/ca.crt"))
     return http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=context)
 
 

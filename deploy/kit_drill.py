@@ -58,7 +58,7 @@ def pause() -> None:
 
 
 def stop() -> None:
-    docker("stop", "--time=30", container(primary()))
+    docker("stop", "-t=30", container(primary()))
 
 
 def disconnect() -> None:
@@ -69,7 +69,7 @@ def disconnect() -> None:
 
 def restart_services() -> None:
     for name in SERVICES:
-        docker("restart", "--time=20", container(name))
+        docker("restart", "-t=20", container(name))
         await_true(partial(is_healthy, name), f"{name} is not healthy")
 
 

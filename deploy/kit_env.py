@@ -70,6 +70,8 @@ def read_env(path: Path) -> dict[str, str]:
         if path.stat().st_mode & 0o077:
             raise Obstacle(f"{path} can be read by others: chmod 600 {path}")
         lines = path.read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        raise Obstacle(f"there is no {path}: `make up` makes it") from None
     except (OSError, UnicodeDecodeError) as exc:
         raise Obstacle(f"{path} cannot be read: {exc}") from exc
     values: dict[str, str] = {}

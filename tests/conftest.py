@@ -24,6 +24,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=2750,
         help="how many wait at once in tests/failover/test_crowd.py (`make crowd`: 11000)",
     )
+    parser.addoption(
+        "--room",
+        type=float,
+        default=0.0,
+        help="seconds added to what containers may take, where the machine does other things too",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

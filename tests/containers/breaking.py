@@ -1,4 +1,4 @@
-"""One fault, done with an installation of `guarita.testing` under load, and the checker's word."""
+"""One fault, done to what runs in containers under load, and the word of the drills' checker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from guarita.drill.check import Judgement
 from guarita.drill.faults.base import Fault, Scene, Undo
 from guarita.drill.run import Plan, Runner
 from guarita.drill.scenarios import Scenario
-from guarita.drill.targets.base import Shape, Terms
+from guarita.drill.targets.base import Shape, Target, Terms
 from guarita.drill.targets.compose import ComposeTarget, layout_settings
 from guarita.testing import (
     ClusterInstallation,
@@ -36,19 +36,22 @@ Do = Callable[[Installation], object]
 
 
 @dataclass(frozen=True, slots=True)
-class ByInstallation(Fault):
-    """What an installation can do, healed by it too."""
+class Called(Fault):
+    """What a test does, and how it takes that away again."""
 
-    name: ClassVar[str] = "by-installation"
-    installation: Installation
+    name: ClassVar[str] = "called"
     words: str
-    do: Do
+    do: Callable[[], object]
+    undo: Undo
     for_s: float | None
+
+    def lacks(self, target: Target) -> str | None:
+        return None
 
     def inject(self, scene: Scene) -> Undo:
         scene.tell(self.words)
-        self.do(self.installation)
-        return self.installation.heal
+        self.do()
+        return self.undo
 
 
 class Kept(ComposeTarget):
@@ -70,16 +73,23 @@ def judge(
     for_s: float | None = None,
     failed: int | None = 0,
 ) -> Judgement:
-    """Do it under load, record what every client was told, and have the drill's checker judge.
+    """Do it to an installation under load, and have it judged.
 
     `for_s`: how long it lasts; None: until callers are served again.
     """
     shape = Shape(installation.topology, sentinels=len(installation.sentinels))
-    fault = ByInstallation(installation, words, do, for_s)
+    fault = Called(words, lambda: do(installation), installation.heal, for_s)
+    return judge_on(lambda: Kept(installation, shape), directory, fault, shape, failed=failed)
+
+
+def judge_on(
+    make: Callable[[], Target], directory: Path, fault: Called, shape: Shape, *, failed: int | None
+) -> Judgement:
+    """Record what every client was told, and have the drill's checker judge."""
     must_hold = "nothing lost, nothing double"
-    scenario = Scenario("test", words, must_hold, (fault,), failed=failed, shape=shape)
+    scenario = Scenario("test", fault.words, must_hold, (fault,), failed=failed, shape=shape)
     seed = secrets.randbits(24)  # the same one would ask for the tickets of an earlier test
     plan = Plan(RATE, seed, Durability.BALANCED, directory, lead_s=AROUND_S, tail_s=AROUND_S)
-    runner = Runner(plan, lambda _directory, _shape: Kept(installation, shape), lambda _words: None)
+    runner = Runner(plan, lambda _directory, _shape: make(), lambda *_words: None)
     [played] = runner.play([(scenario, 0)])
     return played.judgement

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,6 +17,23 @@ from .breaking import KINDS, SETTINGS
 from .running import Kit, Start, why_no_engine
 
 MakeImage = Callable[..., str]
+
+# Who waits for the machine keeps `TURN`, so that others can not take it again and again meanwhile.
+TURN, MACHINE = "turn", "machine"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """A test that is marked `timed` has the machine for itself: the other worker's next test waits,
+    with what it starts for its module."""
+    shared = item.config.rootpath / ".pytest_cache"
+    alone = item.get_closest_marker("timed") is not None
+    shared.mkdir(exist_ok=True)
+    with (shared / MACHINE).open("a") as machine:
+        with (shared / TURN).open("a") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            fcntl.flock(machine, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        return (yield)
 
 
 @pytest.fixture(scope="session")
@@ -76,15 +93,13 @@ def engine() -> None:
 @pytest.fixture(scope="module")
 def start(guarita_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Starts a kit; what still runs when the module's tests have ended is removed."""
-    started: list[Kit] = []
+    with ExitStack() as stack:
 
-    def start(name: str, *, overlays: tuple[str, ...] = (), user: str = "") -> Kit:
-        directory: Path = tmp_path_factory.mktemp(name)
-        kit = Kit(name, directory, overlays=overlays, user=user)
-        started.append(kit)
-        kit.up()
-        return kit
+        def start(name: str, *, overlays: tuple[str, ...] = (), user: str = "") -> Kit:
+            directory: Path = tmp_path_factory.mktemp(name)
+            kit = Kit(name, directory, overlays=overlays, user=user)
+            stack.callback(kit.remove)
+            kit.up()
+            return kit
 
-    yield start
-    for kit in started:
-        kit.remove()
+        yield start

@@ -19,6 +19,8 @@ def redeem(kit: Kit, ticket: str, attempt: str = "the-first-attempt-of-all") -> 
 
 def check_endpoints(kit: Kit) -> None:
     """Create, validate once and no second time, count, and the store's health."""
+    entry, port = ("proxy", 8443) if kit.tls else ("service", 8000)
+    assert kit.testcontainers.get_service_port(entry, port) == kit.port
     ticket = new_ticket(kit)
     path = f"/auth/validate-session?session_id={ticket}"
     status, told = kit.call("GET", path)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from ..agents.counting import Figures, figures_of
-from ..agents.load import Load
+import pytest
+
+from guarita.drill.check import Figures, Verdict
+from guarita.drill.targets.base import Shape, Terms
+from guarita.drill.targets.running import RunningTarget, place_of
+
+from .breaking import Called, judge_on
 from .endpoints import new_ticket, redeem
 from .running import Kit
-
-RATE = 100.0
-STEADY_S = 60.0
 
 # Each of them before and behind each other one.
 EVERY_ORDER = ("restart", "recreate", "down", "restart", "down", "recreate", "restart")
@@ -20,34 +22,40 @@ _TURNS = {
     "recreate": [("up", "--force-recreate", "--detach")],
     "down": [("down",), ("up", "--detach")],
 }
-EACH_ONCE = tuple(_TURNS)
 TICKETS = 50  # a turn
 
 
+class Through(RunningTarget):
+    """A kit, which is well where no worker of its service does without a replica."""
+
+    def __init__(self, kit: Kit, replicas: int) -> None:
+        scheme = "https" if kit.tls else "http"
+        place = place_of(f"{scheme}://localhost:{kit.port}")
+        super().__init__(place, Shape(), api_key=kit.env["API_KEY"], terms=Terms())
+        self._kit = kit
+        self._replicas = replicas
+
+    def obstacle(self) -> str | None:
+        return None if self._kit.is_well(self._replicas) else "its service does without a replica"
+
+
 def load_through(
-    kit: Kit, fault: Callable[[], None], heal: Callable[[], None], replicas: int
+    kit: Kit,
+    directory: Path,
+    words: str,
+    fault: Callable[[], None],
+    heal: Callable[[], None],
+    replicas: int,
 ) -> Figures:
-    """What callers met who came all the time."""
-    load = Load(kit.port, rate=RATE, tls=kit.tls, api_key=kit.env["API_KEY"])
-    load.start()
-    try:
-        assert load.wait_steady(STEADY_S)
-        since_s = time.monotonic()
-        try:
-            fault()
-            assert load.wait_steady(STEADY_S, since_s=since_s)
-        finally:
-            heal()  # or the tests after it would fail as well
-        kit.wait_well(replicas)
-        assert load.wait_steady(STEADY_S, since_s=time.monotonic())
-        load.stop()
-        return figures_of(load.history())
-    finally:
-        load.close()
-
-
-def check_nothing_is_lost(found: Figures) -> None:
-    assert (found.failed, found.lost, found.double, found.wrong) == (0, 0, 0, 0), found
+    """What callers met who came all the time: nothing lost, nothing double, nothing failed."""
+    with pytest.MonkeyPatch.context() as patch:
+        if authority := kit.authority:
+            patch.setenv("SSL_CERT_FILE", str(authority))
+        called = Called(words, fault, heal, None)
+        target = Through(kit, replicas)
+        judgement = judge_on(lambda: target, directory, called, target.shape, failed=0)
+    assert judgement.verdict is Verdict.VALID, judgement
+    return judgement.figures
 
 
 def stop_in_turns(kit: Kit, replicas: int, turns: Sequence[str]) -> None:

@@ -15,6 +15,8 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any, Protocol
 
+from testcontainers.compose import DockerCompose
+
 import kit_env
 from guarita.processes import wait_until
 from guarita.topology.local.ports import free_ports
@@ -23,7 +25,8 @@ import kit as kits
 
 ROOT = Path(__file__).parents[2]
 _NEEDED = ("deploy", "service", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md")
-_WELL_S = 60.0
+_WELL_S = 90.0
+_LONG_S = 300.0
 
 
 class Kit:
@@ -57,12 +60,7 @@ class Kit:
     def make(self, target: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`make up` and its like, as the Makefile calls it."""
         kit = [str(self._deploy / "kit.py"), f"--overlays={' '.join(self.overlays)}"]
-        return subprocess.run(
-            [sys.executable, *kit, target, self.name, "--", *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return _run(sys.executable, *kit, target, self.name, "--", *arguments)
 
     def up(self) -> None:
         """Raises `AssertionError` with what it said."""
@@ -70,22 +68,20 @@ class Kit:
         self.told = started.stdout
         assert started.returncode == 0, started.stderr + self.make("logs", "--tail=20").stdout
 
+    @property
+    def testcontainers(self) -> DockerCompose:
+        """Its files, as testcontainers has them."""
+        names = [f"compose.{name}.yaml" for name in (self.name, *self.overlays)]
+        return DockerCompose(self._deploy, names, wait=False)
+
     def compose(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`docker compose` on the kit's files."""
-        files = [
-            f"--file={self._deploy}/compose.{name}.yaml" for name in (self.name, *self.overlays)
-        ]
-        return subprocess.run(
-            ["docker", "compose", *files, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        files = self.testcontainers.compose_command_property
+        return _run(*files, *arguments, cwd=self._deploy)
 
     def drill(self, action: str) -> None:
         """What `make drill-kit` does to the containers of a kit."""
-        command = [sys.executable, str(self._deploy / "kit_drill.py"), action]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        ended = _run(sys.executable, str(self._deploy / "kit_drill.py"), action)
         assert ended.returncode == 0, ended.stderr
 
     def started(self) -> dict[str, str]:
@@ -95,8 +91,7 @@ class Kit:
 
     def remove(self) -> None:
         """With its data."""
-        gone = self.make("down", "--volumes")
-        assert gone.returncode == 0, gone.stderr
+        self.testcontainers.stop(down=True)
 
     def left_behind(self) -> list[str]:
         """Containers, networks and volumes of this kit that exist."""
@@ -110,9 +105,8 @@ class Kit:
 
     def wait_healthy(self, service: str) -> None:
         """Until its own health check succeeds."""
-        check = ["docker", "exec", self.container(service), "guarita", "health"]
         assert wait_until(
-            lambda: subprocess.run(check, capture_output=True, check=False).returncode == 0,
+            lambda: self.run_inside(service, "guarita", "health").returncode == 0,
             timeout_s=_WELL_S,
         )
 
@@ -121,8 +115,7 @@ class Kit:
 
     def run_inside(self, service: str, *argv: str) -> subprocess.CompletedProcess[str]:
         """A program in the container of an instance."""
-        command = ["docker", "exec", self.container(service), *argv]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+        return _run("docker", "exec", self.container(service), *argv)
 
     @contextlib.contextmanager
     def running_beside(self, service: str, program: str) -> Iterator[str]:
@@ -139,8 +132,7 @@ class Kit:
             _lines("rm", "--force", container)
 
     def logs_of(self, container: str) -> str:
-        command = ["docker", "logs", container]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        return _run("docker", "logs", container).stdout
 
     def wait_end_of(self, container: str) -> str:
         """What it has printed when it ended."""
@@ -159,10 +151,13 @@ class Kit:
     # Over HTTP, from outside
 
     @property
+    def authority(self) -> Path | None:
+        """Who signed its certificate; None where it speaks no TLS."""
+        return self.secrets / "tls/ca.crt" if kits.PORTS[self.name] == "HTTPS_PORT" else None
+
+    @property
     def tls(self) -> ssl.SSLContext | None:
-        if kits.PORTS[self.name] != "HTTPS_PORT":
-            return None
-        return ssl.create_default_context(cafile=str(self._deploy / ".secrets/tls/ca.crt"))
+        return ssl.create_default_context(cafile=self.authority) if self.authority else None
 
     def call(
         self, method: str, path: str, body: Any = None, *, key: bool = False, token: str = ""
@@ -194,15 +189,19 @@ class Kit:
         return {f"valkey-{n}": f"{self.env['NETWORK']}.{10 + n}" for n in range(1, 7)}
 
     def wait_well(self, replicas: int = 2) -> None:
-        """Until every worker that answers counts on all replicas: so often that all are asked."""
-        assert wait_until(
-            lambda: all(self._is_well(replicas) for _ in range(12)), timeout_s=_WELL_S, pause_s=0.2
-        ), self.call("GET", "/healthz/deep", key=True)
+        """Until it is."""
+        assert wait_until(lambda: self.is_well(replicas), timeout_s=_WELL_S, pause_s=0.2), (
+            self.call("GET", "/healthz/deep", key=True)
+        )
 
-    def _is_well(self, replicas: int) -> bool:
+    def is_well(self, replicas: int = 2) -> bool:
+        """Whether every worker that answers counts on all replicas: so often that all are asked."""
+        return all(self._answers_well(replicas) for _ in range(12))
+
+    def _answers_well(self, replicas: int) -> bool:
         try:
             status, told = self.call("GET", "/healthz/deep", key=True)
-        except (OSError, HTTPException):
+        except (OSError, HTTPException, ValueError):  # also: the proxy's own words
             return False
         if status != 200:
             return False
@@ -254,8 +253,15 @@ def _copy(directory: Path) -> None:
             shutil.copy(source, directory / name)
 
 
+def _run(*command: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Raises `subprocess.TimeoutExpired` where an engine is stuck."""
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=_LONG_S, check=False
+    )
+
+
 def _lines(*command: str) -> list[str]:
-    ended = subprocess.run(["docker", *command], capture_output=True, text=True, check=False)
+    ended = _run("docker", *command)
     assert ended.returncode == 0, f"docker {' '.join(command)}: {ended.stderr}"
     return ended.stdout.split()
 

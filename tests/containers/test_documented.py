@@ -27,6 +27,7 @@ def test_the_example_passes_on_real_containers(guarita_image: str, tmp_path: Pat
         env={**os.environ, "GUARITA_IMAGE": guarita_image},
         capture_output=True,
         text=True,
+        timeout=300,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout

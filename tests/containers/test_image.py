@@ -20,11 +20,14 @@ LIMITS = (
     *("--tmpfs=/tmp:mode=1777", "--network=none"),
 )
 UP_S = 60.0
+LONG_S = 300.0
 ABOVE_BASE = 180_000_000  # bytes
 
 
 def docker(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["docker", *command], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["docker", *command], capture_output=True, text=True, timeout=LONG_S, check=False
+    )
 
 
 def test_what_it_adds_to_its_base_is_small(
@@ -37,6 +40,11 @@ def test_what_it_adds_to_its_base_is_small(
     whole, below = map(int, told.stdout.split())
     assert whole - below <= ABOVE_BASE
     figure(f"the image: {(whole - below) / 1e6:.0f} MB above {base}, which has {below / 1e6:.0f}")
+
+
+def test_its_server_is_valkey_8_1(guarita_image: str) -> None:
+    told = docker("run", "--rm", *LIMITS, "--entrypoint=valkey-server", guarita_image, "--version")
+    assert " v=8.1." in told.stdout, told
 
 
 @pytest.fixture

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +72,25 @@ def test_the_server_alone_is_killed_and_its_agent_starts_it_again(target: Compos
             return False
 
     assert wait_until(is_new, timeout_s=60, pause_s=0.1)
+
+
+def test_a_whole_drill_starts_its_own_installation_and_leaves_nothing(
+    guarita_image: str, tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    options = ["--target=compose", f"--image={guarita_image}", f"--out={tmp_path}", "--rate=50"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "guarita", "drill", "run", "D2", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as program:
+        told, _ = program.communicate(timeout=300)
+    assert program.returncode == 0, told
+    [row] = re.findall(r"^D2 .*", told, re.MULTILINE)
+    figure(f"drill run --target compose: {' '.join(row.split())}")
+    form = f'{{{{.Label "{engine.OWNER}"}}}}'
+    owners = engine.docker("ps", "--all", f"--filter=label={engine.OWNER}", "--format", form)
+    assert str(program.pid) not in owners.split()
 
 
 def test_a_drill_knows_what_it_is_played_on(target: ComposeTarget) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 import yaml
 
 import kit_env
+from guarita import certs
 from guarita.config import Settings, check_data_node, check_sentinel, load
 from guarita.topology.local.ports import free_ports
 
@@ -54,6 +58,7 @@ case "$1 $2" in
 "info --format") echo 28.0;;
 "network ls") echo one two;;
 "network inspect") echo "bridge;;172.17.0.0/16 "; echo "MORE";;
+"ps --filter="*) echo "FILES";;
 "ps --quiet") case "$*" in *publish=PUBLISHED) echo container;; esac;;
 "buildx build") exit 1;;
 esac
@@ -61,19 +66,21 @@ esac
 NOT_BUILT = "docker buildx build ended with 1: see above\n"
 
 
-def _engine(network: str = "none;;", published: int = 0) -> str:
-    return ENGINE.replace("MORE", network).replace("PUBLISHED", str(published))
+def _engine(network: str = "none;;", published: int = 0, files: str = "") -> str:
+    return (
+        ENGINE.replace("MORE", network).replace("PUBLISHED", str(published)).replace("FILES", files)
+    )
 
 
 def _up(
-    deploy: Path, docker: str | None, *options: str, **variables: str
+    deploy: Path, docker: str | None, *options: str, action: str = "up", **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """`make up` there, where `docker` is this shell script."""
+    """`make up` there, or another `action`, where `docker` is this shell script."""
     if docker is not None:
         (deploy / "docker").write_text(f"#!/bin/sh\n{docker}\n")
         (deploy / "docker").chmod(0o755)
     return subprocess.run(
-        [sys.executable, str(deploy / "kit.py"), *options, "up", "sentinel"],
+        [sys.executable, str(deploy / "kit.py"), *options, action, "sentinel"],
         env={"PATH": str(deploy), **variables},
         capture_output=True,
         text=True,
@@ -150,6 +157,70 @@ def test_with_a_greater_network_of_somebody_else(env: Path, deploy: Path) -> Non
 def test_the_network_of_a_kit_that_runs_is_its_own(env: Path, deploy: Path, project: str) -> None:
     env.write_text(f"{env.read_text()}COMPOSE_PROJECT_NAME={project}\n")
     assert _up(deploy, _engine(f"a;{project};172.30.57.0/24 ")).stderr == NOT_BUILT
+
+
+KIT = "/k/deploy/compose.sentinel.yaml"
+
+
+@pytest.mark.parametrize(
+    ("files", "overlays", "how"),
+    [(KIT, "tls", "without"), (f"{KIT},/k/deploy/compose.tls.yaml", "", "with")],
+)
+def test_between_with_and_without_tls_lies_a_make_down(
+    env: Path, deploy: Path, files: str, overlays: str, how: str
+) -> None:
+    result = _up(deploy, _engine(files=files), f"--overlays={overlays}")
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"the kit runs {how} TLS: `make down KIT=sentinel` first, which keeps its data\n"
+    )
+    assert not (deploy / ".secrets").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "overlays"), [(KIT, "dev"), (f"{KIT},/k/deploy/compose.tls.yaml", "tls"), ("", "tls")]
+)
+def test_other_overlays_need_none(env: Path, deploy: Path, files: str, overlays: str) -> None:
+    assert _up(deploy, _engine(files=files), f"--overlays={overlays}").stderr == NOT_BUILT
+
+
+def test_a_port_that_only_the_engine_may_publish_is_no_obstacle(
+    env: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Socket(socket.socket):
+        def bind(self, _address: object) -> None:
+            raise PermissionError(errno.EACCES, "a low port, and we are not root")
+
+    monkeypatch.setattr(kit.socket, "socket", Socket)
+    kit.check_port(443, "HTTPS_PORT", env)
+
+
+def test_it_is_ready_whosever_its_certificate_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no `ca.crt` here, and it is for another name."""
+    certs.init(tmp_path, (certs.Leaf("www", ("www.example",)),))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "www.crt", tmp_path / "www.key")
+    monkeypatch.setattr(kit, "HERE", tmp_path / "nothing")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            with context.wrap_socket(listener.accept()[0], server_side=True) as caller:
+                caller.recv(4096)
+                caller.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        kit.await_ready("sentinel", listener.getsockname()[1])
+        thread.join()
+
+
+@pytest.mark.parametrize("action", ["down", "ps", "logs"])
+def test_without_a_kit_the_others_say_what_makes_one(deploy: Path, action: str) -> None:
+    result = _up(deploy, _engine(), action=action)
+    assert result.returncode == 2
+    assert result.stderr == f"there is no {deploy / '.env'}: `make up` makes it\n"
 
 
 def test_with_a_broken_env(env: Path, deploy: Path) -> None:
@@ -234,6 +305,7 @@ def test_a_kit_exposes_this_machine_only_and_limits_each_container(name: str) ->
     for service in document["services"].values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
         assert service["read_only"] is True
+        assert service["init"] is True
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert service["pull_policy"] == "never"

@@ -134,7 +134,9 @@ class _Writer:
         self._secrets = secrets
         self._place = place
         # Names stand in /etc/hosts: Docker's own DNS forgets that of a container that is stopped.
-        self._hosts = [f"{name}:{place.address(name)}" for name in layout.everybody]
+        # Two of them, since Docker takes a line with the name of a service alone away when the
+        # container leaves its network.
+        self._hosts = [f"{name} {name}.guarita:{place.address(name)}" for name in layout.everybody]
 
     def container(self, name: str) -> dict[str, Any]:
         kind = name.rpartition("-")[0]
@@ -147,6 +149,7 @@ class _Writer:
         return {
             "image": self._layout.image if kind == "service" else self._layout.node_image,
             **({"user": self._layout.user} if self._layout.user else {}),
+            "init": True,  # the first process of a container is deaf to SIGTERM until it listens
             "read_only": True,
             "cap_drop": ["ALL"],
             "security_opt": ["no-new-privileges:true"],

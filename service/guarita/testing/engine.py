@@ -101,7 +101,8 @@ def _ask(obstacle: str, *words: str) -> None:
 def free_network() -> str:
     """The first three numbers of a network that nobody has: the engine itself finds it."""
     name = f"guarita-look-{os.getpid()}-{time.monotonic_ns()}"
-    docker("network", "create", name)
+    labels = (f"--label={PROJECT}={name}", f"--label={OWNER}={owner()}")  # for `sweep`
+    docker("network", "create", *labels, name)
     try:
         subnet = docker("network", "inspect", "--format", "{{(index .IPAM.Config 0).Subnet}}", name)
     finally:
@@ -149,15 +150,11 @@ def _remove(project: str, find: _Find, end: Callable[[list[str]], object]) -> No
 
 def sweep() -> None:
     """Remove what tests of this machine left behind when they were killed."""
-    told = docker(
-        "ps",
-        "--all",
-        "--filter",
-        f"label={OWNER}",
-        "--format",
-        f'{{{{.Label "{PROJECT}"}}}} {{{{.Label "{OWNER}"}}}}',
-    )
-    for project, owner in {tuple(line.split(" ", 1)) for line in told.splitlines()}:
+    form = f'{{{{.Label "{PROJECT}"}}}} {{{{.Label "{OWNER}"}}}}'
+    found: set[str] = set()
+    for find in (("ps", "--all"), ("network", "ls"), ("volume", "ls")):
+        found.update(docker(*find, f"--filter=label={OWNER}", "--format", form).splitlines())
+    for project, _, owner in (line.partition(" ") for line in found):
         if _is_dead(owner):
             remove(project)
 

@@ -69,7 +69,7 @@ class Faults(ABC):
 
     def stop(self, name: str, *, within_s: float = GONE_S) -> str:
         """SIGTERM; returns when it is gone. After `within_s` seconds it is killed."""
-        engine.docker("stop", f"--time={within_s:.0f}", self.container(name))
+        engine.docker("stop", f"-t={within_s:.0f}", self.container(name))
         return name
 
     def start_again(self, name: str) -> str:
@@ -129,7 +129,7 @@ class Faults(ABC):
         return found[0]
 
     def _restart(self, name: str) -> None:
-        engine.docker("restart", f"--time={GONE_S:.0f}", self.container(name))
+        engine.docker("restart", f"-t={GONE_S:.0f}", self.container(name))
 
     @property
     def _network(self) -> str:
