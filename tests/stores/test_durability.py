@@ -127,16 +127,42 @@ def test_configuration_forgets_a_node_and_makes_one_known():
     assert required(view(), configured=frozenset({P, A, B, C})) == {A, B, C}
 
 
-def test_one_that_is_not_configured_counts_while_a_sentinel_hears_it():
+OURS, WITH_C = frozenset({P, A, B}), frozenset({P, A, B, C})
+HEARS_C = [reading(f"s{i}", replicas={A, B, C}) for i in (1, 2, 3)]
+C_IS_DOWN = [reading(f"s{i}", replicas={A, B, C}, down={C}) for i in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("durability", [BALANCED, STRICT])
+@pytest.mark.parametrize(
+    "given",
+    [
+        rounds(*HEARS_C),
+        rounds(*C_IS_DOWN[:2], HEARS_C[2]),
+        rounds(*C_IS_DOWN, ages_s=(0.5,)),  # not for long
+        rounds(*C_IS_DOWN[:1]),  # one voter
+        rounds(*C_IS_DOWN[:2], reading("s3", primary=C)),
+        rounds(*C_IS_DOWN[:2], reading("s3", primary_healthy=False, failover=True, chosen=C)),
+        rounds(*C_IS_DOWN, ages_s=(6.5, 0.5)),  # nobody knows what was in between
+        (*rounds(*HEARS_C, ages_s=(2.5,)), *rounds(*C_IS_DOWN, ages_s=(0.5,))),
+        (*rounds(*C_IS_DOWN), *rounds(ages_s=(0.1,))),  # nobody answers
+        (),
+    ],
+)
+def test_one_that_is_not_configured_counts_until_it_is_gone_for_long(
+    given: tuple[Round, ...], durability: Durability
+):
     """A service that has not heard of a new node yet: that could be promoted all the same."""
-    ours = frozenset({P, A, B})
-    known = frozenset({P, A, B, C})
-    hears = [reading(f"s{i}", replicas={A, B, C}) for i in (1, 2, 3)]
-    assert required(view(known=known, rounds=rounds(*hears)), configured=ours) == {A, B, C}
-    gone = [reading(f"s{i}", replicas={A, B, C}, down={C}) for i in (1, 2, 3)]
-    assert required(view(known=known, rounds=rounds(*gone)), configured=ours) == {A, B}
-    one_hears = rounds(*gone[:2], hears[2])
-    assert required(view(known=known, rounds=one_hears), configured=ours) == {A, B, C}
+    assert required(view(known=WITH_C, rounds=given), durability, OURS) == {A, B, C}
+
+
+@pytest.mark.parametrize("durability", [BALANCED, STRICT])
+def test_one_that_is_not_configured_is_forgotten_once_it_is_gone(durability: Durability):
+    for gone in (C_IS_DOWN, [reading(f"s{i}") for i in (1, 2, 3)]):
+        decision = decide(durability, view(known=WITH_C, rounds=rounds(*gone)), OURS, NOW_S)
+        assert decision.required == {A, B}
+        assert not decision.left_out  # nobody misses it
+    attached = view(known=WITH_C, attached=frozenset({A, B, C}), rounds=rounds(*C_IS_DOWN))
+    assert required(attached, durability, OURS) == {A, B, C}
 
 
 def test_nobody_is_left_out_where_no_sentinel_answers():
@@ -164,13 +190,13 @@ def test_strict_requires_all_always():
     assert required(two_of_three_say_down(), STRICT) == {A, B}
     decision = decide(STRICT, two_of_three_say_down(), frozenset({P, A, B}), NOW_S)
     assert decision.required == {A, B}
-    assert not decision.check_identities
 
 
-def test_an_attached_node_that_is_not_required_makes_the_count_say_nothing():
+def test_every_attached_node_is_required_so_that_the_count_tells_who_has_it():
     extra = view(attached=frozenset({A, B, C}))
-    assert decide(STRICT, extra, frozenset({P, A, B}), NOW_S).check_identities
-    assert not decide(BALANCED, extra, NOBODY, NOW_S).check_identities
+    for durability in (BALANCED, STRICT):
+        for configured in (NOBODY, frozenset({P, A, B})):
+            assert decide(durability, extra, configured, NOW_S).required == {A, B, C}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ that set: a primary that is being replaced sees its replicas leave, and would ac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from guarita.config import Durability
@@ -74,13 +74,14 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Who must have the write, who is left out, and why in words."""
+    """Who must have the write, who is left out, and why in words.
+
+    Whoever is attached is required, so that the count of WAIT tells who has it.
+    """
 
     required: frozenset[Address]
     left_out: Mapping[Address, str] = field(default_factory=dict)
     alone_is_enough: bool = False
-    check_identities: bool = False
-    """A node that is not required is attached: the count of WAIT does not tell who has it."""
 
 
 NOBODY = Decision(frozenset(), alone_is_enough=True)
@@ -91,25 +92,25 @@ def decide(
 ) -> Decision:
     """Who must have a write to `view.written_to`.
 
-    `configured` are the data nodes of the settings; where given, `strict` requires all of them
-    and nobody else, and `balanced` forgets whoever is not among them and not there.
+    `configured` are the data nodes of the settings; where given, who is not among them, as one that
+    was just added or taken away, is forgotten once he is gone.
     """
     if durability is Durability.FAST or not view.watched:
         return NOBODY
     candidates = _candidates(view, configured) - {view.written_to}
-    if durability is Durability.STRICT:
-        required = (configured or candidates) - {view.written_to}
-        return Decision(required, check_identities=bool(view.attached - required))
+    if configured:
+        others = candidates - configured - view.attached
+        candidates -= {node for node in others if _is_gone(node, view, now_s)}
     left_out = {}
-    for node in candidates - view.attached:
-        if reason := _why_left_out(node, view, now_s):
-            left_out[node] = reason
+    if durability is not Durability.STRICT:
+        for node in candidates - view.attached:
+            if reason := _why_left_out(node, view, now_s):
+                left_out[node] = reason
     required = candidates - left_out.keys()
     return Decision(
         required,
         left_out,
         alone_is_enough=not required and view.may_stand_alone,
-        check_identities=bool(view.attached - required),
     )
 
 
@@ -148,18 +149,30 @@ def _objection(reading: Reading, primary: Address) -> str:
 
 
 def _candidates(view: View, configured: frozenset[Address]) -> frozenset[Address]:
-    """Every node that anybody names: as primary, as replica, in the primary's list, or before.
-
-    Who is not configured, as one that was just added or taken away, counts while he is attached or
-    a watcher hears him: that one could have him promoted.
-    """
-    named = set(view.known | view.attached)
-    heard = set(view.attached)
+    """Every node that anybody names: as primary, as replica, in the primary's list, or before."""
+    named = set(view.known | view.attached | configured)
     for reading in view.rounds[-1].readings if view.rounds else ():
         named |= {reading.primary, *reading.replicas}
-        heard |= reading.up & reading.replicas
-    forgotten = named - configured - heard if configured else set()
-    return frozenset(named - forgotten | configured)
+    return frozenset(named)
+
+
+def _is_gone(node: Address, view: View, now_s: float) -> bool:
+    """Whether no watcher has heard it or could have it promoted, for as long as a vote takes."""
+    if not view.rounds or now_s - view.rounds[-1].asked_s > FRESH_S:
+        return False
+    return _since(node, view, lambda each: _nobody_hears(node, each)) is not None
+
+
+def _nobody_hears(node: Address, round: Round) -> bool:
+    """Enough answered, and none of them hears it, names it or has chosen it."""
+    if len(round.readings) < VOTERS:
+        return False
+    return not any(
+        node in (reading.primary, reading.chosen)
+        or node in reading.up
+        or node in reading.replicas - reading.down
+        for reading in round.readings
+    )
 
 
 def _why_left_out(node: Address, view: View, now_s: float) -> str | None:
@@ -168,19 +181,27 @@ def _why_left_out(node: Address, view: View, now_s: float) -> str | None:
         return None
     if _agreed_replaced(node, view):
         return f"detached, was primary before, and {VOTERS} or more have not heard it since"
-    last = view.rounds[-1]
-    asked_s, since_s = _asked_in_vain(node, last), None
+    asked_s = _asked_in_vain(node, view.rounds[-1])
+    since_s = _since(node, view, lambda each: _agreed_down(node, each, view.written_to, asked_s))
+    if since_s is None:
+        return None
+    silent_s = now_s - min([since_s, *asked_s.values()])
+    return f"detached, reported down by {VOTERS} or more, silent for {silent_s:.1f} s"
+
+
+def _since(node: Address, view: View, holds: Callable[[Round], bool]) -> float | None:
+    """Since when this was so in every round up to the last one; None if not for `APART_S`."""
+    last, since_s = view.rounds[-1], None
     for round in reversed(view.rounds):
         if round.asked_s <= view.attached_at_s.get(node, float("-inf")):
             break
         if since_s is not None and since_s - round.asked_s > FRESH_S:
             break  # a gap in the readings: nobody knows what happened in it
-        if not _agreed_down(node, round, view.written_to, asked_s):
+        if not holds(round):
             break
         since_s = round.answered_s
         if last.asked_s - since_s >= APART_S:
-            silent_s = now_s - min([since_s, *asked_s.values()])
-            return f"detached, reported down by {VOTERS} or more, silent for {silent_s:.1f} s"
+            return since_s
     return None
 
 

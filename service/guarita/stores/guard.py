@@ -186,7 +186,7 @@ class Writes:
             return []
         decision = self.decision
         required = decision.required & self.attached
-        present = len(self.attached if decision.check_identities or not required else required)
+        present = len(required or self.attached)
         return [
             ("HMGET", self._guard.counters, *TALLIES),
             ("ROLE",),
@@ -233,7 +233,7 @@ class Writes:
 def _enough(decision: Decision, counted: int, has: dict[Address, bool]) -> bool:
     if not decision.required:
         return decision.alone_is_enough
-    if not decision.check_identities and counted >= len(decision.required):
+    if counted >= len(decision.required):
         return True
     return _all_have_it(decision, has)
 
