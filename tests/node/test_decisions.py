@@ -144,14 +144,18 @@ def test_it_stays_only_while_it_is_attached_and_those_that_vote_have_not_voted_i
 
 
 def test_its_primary_hands_over_while_it_leads_and_is_to_stop():
-    history = own().history
     for state, role in product(State, Role):
-        peers = {A: PeerState(A, state, role, history), B: None}
+        primary = PeerState(A, state, role, own().history)
         is_it = (state, role) == (State.LEAVING, Role.PRIMARY)
-        assert leave.is_handing_over(own(follows=A), peers) is is_it
-        assert not leave.is_handing_over(own(follows=B), peers)
-        assert not leave.is_handing_over(own(Role.PRIMARY), peers)
-        assert not leave.is_handing_over(None, peers)
+        assert leave.is_handing_over(own(), primary, 0.0) is is_it
+        assert not leave.is_handing_over(own(Role.PRIMARY), primary, 0.0)
+        assert not leave.is_handing_over(None, primary, 0.0)
+
+
+def test_the_agent_of_its_primary_may_be_late_once():
+    assert leave.is_handing_over(own(), None, leave.SILENT_S - 0.1)
+    assert not leave.is_handing_over(own(), None, leave.SILENT_S)
+    assert not leave.is_handing_over(own(link_up=False), None, 0.0)
 
 
 def test_a_single_voter_is_not_enough():
@@ -215,9 +219,11 @@ def test_every_combination_hands_over_only_where_it_is_named_and_a_replica_is_th
         for node in (None, own(), *with_none, *with_one):
             why_not = handover.why_not(ME, node, heard(named, failover=failover))
             assert (why_not is None) == (is_named and not failover and node in with_one)
-            # It waits only for what passes by itself: a failover, or Sentinels that start again.
+            # It waits only for what passes by itself: a failover, Sentinels that start again, or a
+            # server that stands still.
             passes = is_undecided or (is_named and failover)
-            assert (why_not in handover.PASSING) == (passes and node in with_none + with_one)
+            waits = node is None or (passes and node in with_none + with_one)
+            assert (why_not in handover.PASSING) == waits
 
 
 def test_a_replica_has_all_once_it_follows_this_node_and_is_where_it_is():

@@ -290,15 +290,25 @@ class Agent:
 
     def _depart(self, deadline_s: float) -> None:
         """Hand over and leave; again where a Sentinel that had not heard of it promotes it then."""
-        self._server.be_promotable(False)
+        was_primary = self._role() is Role.PRIMARY
+        try:
+            self._server.be_promotable(False)
+        except (RedisError, OSError) as exc:
+            _log.warning("its priority is not changed", reason=str(exc))
         self._pause_while(lambda: True, TOLD_S)
         while True:
             if successor := self._hand_over(deadline_s):
-                self._await_switch(successor)
-            if not self._leave(deadline_s - STOP_S):
+                self._await_switch(successor, deadline_s)
+            if not self._leave(deadline_s - STOP_S, was_primary=was_primary):
                 return
+            was_primary = True
             self._server.open_door()
-            self._await_switch(self._me)
+            self._await_switch(self._me, deadline_s)
+
+    def _role(self) -> Role | None:
+        """As last seen, also through a door that is closed."""
+        own = self._observer.now(fresh_s=GONE_S)
+        return own.role if own else None
 
     def _hand_over(self, deadline_s: float) -> Address | None:
         """The new primary, if there is one."""
@@ -317,16 +327,20 @@ class Agent:
         return None
 
     def _one_hand_over(self, ready_s: float) -> Address | None:
-        return handover.HandOver(
-            self._me,
-            self._server,
-            self._look,
-            self._sentinel_clients.values(),
-            self._settings.store.sentinel.primary_name,
-            self._client_of,
-            self._ask_words,
-            self._leaving,
-        ).run(ready_s)
+        try:
+            return handover.HandOver(
+                self._me,
+                self._server,
+                self._look,
+                self._sentinel_clients.values(),
+                self._settings.store.sentinel.primary_name,
+                self._client_of,
+                self._ask_words,
+                self._leaving,
+            ).run(ready_s)
+        except (RedisError, OSError) as exc:  # how far it came is seen at the next look
+            _log.warning("not handed over", reason=str(exc))
+            return None
 
     def _leaving(self) -> frozenset[Address]:
         """The others that are to stop as well, by the word of their agents."""
@@ -336,30 +350,35 @@ class Agent:
         )
 
     def _why_not_hand_over(self) -> str | None:
-        return handover.why_not(self._me, self._look(), self._ask_words())
+        try:
+            own = self._look()
+        except (RedisError, OSError):
+            return handover.SILENT
+        return handover.why_not(self._me, own, self._ask_words())
 
-    def _await_switch(self, successor: Address) -> None:
+    def _await_switch(self, successor: Address, deadline_s: float) -> None:
         """Until a majority of the Sentinels names the new primary."""
 
         def is_not_named() -> bool:
             self._watch.hurry()
             return self._watch.now().named != successor
 
-        self._pause_while(is_not_named, NAMED_S)
+        self._pause_while(is_not_named, min(NAMED_S, deadline_s - time.monotonic()))
 
-    def _leave(self, deadline_s: float) -> bool:
+    def _leave(self, deadline_s: float, *, was_primary: bool) -> bool:
         """Stay attached behind a closed door until the Sentinels have voted this node out.
 
         Whether it was promoted instead. A primary that was replaced, and did not hear of it, just
-        goes.
+        goes. `was_primary`: when it was told to stop.
         """
-        if self._ask_words().named in (None, self._me):
+        leads = self._role() is Role.PRIMARY
+        if leads and not was_primary:
+            _log.warning("leaves later", reason="it was promoted when it was to leave")
+            return True
+        named = self._ask_words().named
+        if named == self._me or (named is None and leads):
             return False
-        was_primary = self._look().role is Role.PRIMARY
-        self._pause_while(
-            lambda: leave.is_handing_over(self._observer.now(), self._agents.ask(self._peers)),
-            deadline_s - leave.VOTED_OUT_S - time.monotonic(),
-        )
+        self._await_hand_over(deadline_s)
         self._server.close_door()
         metrics.ACTIONS.labels("leave").inc()
         _log.warning("leave", reason="it is to stop: nobody reaches it until it is voted out")
@@ -369,7 +388,7 @@ class Agent:
             words = self._watch.now()
             agreed_s = since.held_s("agreed", words.agrees_down(self._me))
             own = self._observer.now(fresh_s=GONE_S)  # its door closed on the observer as well
-            if own is not None and own.role is Role.PRIMARY and not was_primary:
+            if own is not None and own.role is Role.PRIMARY and not leads:
                 _log.warning("leaves later", reason="it was promoted while it was leaving")
                 return True
             detached_s = since.held_s("detached", own is not None and not own.link_up)
@@ -380,6 +399,21 @@ class Agent:
             self._pause()
         _log.warning("leaves", reason="its time is over, and the Sentinels have not voted it out")
         return False
+
+    def _await_hand_over(self, deadline_s: float) -> None:
+        """Of its primary, where that is to stop as well."""
+        since = Since()
+
+        def is_under_way() -> bool:
+            own = self._observer.now()
+            follows = own.follows if own else None
+            primary = self._agents.ask(self._peers)[follows] if follows in self._peers else None
+            silent_s = since.held_s("silent", primary is None)
+            return leave.is_handing_over(own, primary, silent_s)
+
+        down_after_s = self._settings.node.down_after_ms / 1000
+        end_s = deadline_s - down_after_s - leave.VOTED_OUT_S
+        self._pause_while(is_under_way, end_s - time.monotonic())
 
     def _tell(self, commands: Sequence[Command]) -> None:
         """What has changed in files."""

@@ -29,7 +29,9 @@ PROMOTION_S = 2.5
 POLL_S = 0.01
 BUSY = "a failover is under way"
 UNDECIDED = "no majority of the Sentinels names anybody"
-PASSING = (BUSY, UNDECIDED)  # such as while Sentinels are restarted one after another
+SILENT = "its server does not answer"
+# Such as while Sentinels are restarted one after another, or the machine is busy.
+PASSING = (BUSY, UNDECIDED, SILENT)
 
 _log = structlog.get_logger("guarita.node")
 
@@ -37,7 +39,7 @@ _log = structlog.get_logger("guarita.node")
 def why_not(me: Address, own: Own | None, words: Words) -> str | None:
     """In words, why there is nothing to hand over, or nobody to hand it to."""
     if own is None:
-        return "its server does not answer"
+        return SILENT
     if own.role is not Role.PRIMARY:
         return "it is a replica"
     if words.named is None and words.readings:

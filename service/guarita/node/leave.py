@@ -7,7 +7,6 @@ and has every write until they have voted it out, and then goes: nobody waits fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 
 from guarita.node.own import Own
@@ -18,8 +17,9 @@ from guarita.stores.durability import APART_S, VOTERS, Address
 
 # Two readings of a service that looks once a second, and the time that its last one may take.
 VOTED_OUT_S = APART_S + STEADY_INTERVAL_S + 0.6
-# A link is down for a moment where the primary has just changed.
-DETACHED_S = 1.0
+# A link is down for a moment where the primary has just changed; a server tries once a second.
+DETACHED_S = 2.0
+SILENT_S = 1.0  # of the primary's agent, which may just be late
 
 
 class Step(StrEnum):
@@ -27,13 +27,15 @@ class Step(StrEnum):
     GO = "go"
 
 
-def is_handing_over(own: Own | None, peers: Mapping[Address, PeerState | None]) -> bool:
-    """Whether the primary of this replica is to stop as well, by the word of its agent: it has all
-    who are attached follow the next one, as long as it reaches them."""
-    if own is None or own.role is Role.PRIMARY or own.follows is None:
+def is_handing_over(own: Own | None, primary: PeerState | None, silent_s: float) -> bool:
+    """Whether the primary of this replica is to stop as well, by the word of its agent, which may
+    have said nothing for `silent_s`: it has all who are attached follow the next one, as long as
+    it reaches them."""
+    if own is None or own.role is Role.PRIMARY:
         return False
-    primary = peers.get(own.follows)
-    return primary is not None and primary.leads and primary.state is State.LEAVING
+    if primary is None:
+        return own.link_up and silent_s < SILENT_S
+    return primary.leads and primary.state is State.LEAVING
 
 
 def decide(

@@ -143,7 +143,9 @@ class SentinelAgent:
 
     def _brought_up_to_date(self, memory: Memory) -> Memory:
         """By what the others say."""
+        self._is_waiting = True
         views = self._views_of_others()
+        self._is_waiting = False
         choice = first.later(
             memory.primary, memory.config_epoch, views, len(self._settings.store.sentinel.nodes)
         )
