@@ -157,7 +157,13 @@ def test_one_that_is_not_configured_counts_until_it_is_gone_for_long(
 
 @pytest.mark.parametrize("durability", [BALANCED, STRICT])
 def test_one_that_is_not_configured_is_forgotten_once_it_is_gone(durability: Durability):
-    for gone in (C_IS_DOWN, [reading(f"s{i}") for i in (1, 2, 3)]):
+    just_started = reading("s3", replicas={A, B, C}, unheard={C})
+    gone_for_all = (
+        C_IS_DOWN,
+        [*C_IS_DOWN[:2], just_started],
+        [reading(f"s{i}") for i in (1, 2, 3)],
+    )
+    for gone in gone_for_all:
         decision = decide(durability, view(known=WITH_C, rounds=rounds(*gone)), OURS, NOW_S)
         assert decision.required == {A, B}
         assert not decision.left_out  # nobody misses it
@@ -184,6 +190,12 @@ def test_a_cluster_goes_on_with_the_last_node_of_a_slot():
     assert decide(BALANCED, alone, NOBODY, NOW_S).alone_is_enough
     waiting = view(attached=NOBODY, may_stand_alone=True)
     assert not decide(BALANCED, waiting, NOBODY, NOW_S).alone_is_enough
+
+
+def test_strict_never_acknowledges_on_the_last_node_of_a_slot():
+    alone = view(attached=NOBODY, known=frozenset({P}), rounds=(), may_stand_alone=True)
+    assert decide(BALANCED, alone, NOBODY, NOW_S).alone_is_enough
+    assert not decide(STRICT, alone, NOBODY, NOW_S).alone_is_enough
 
 
 def test_strict_requires_all_always():

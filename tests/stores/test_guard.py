@@ -74,6 +74,23 @@ def test_what_others_wrote_behind_ours_is_not_taken_for_acknowledged():
     assert guard.loss_in(promoted)
 
 
+def test_one_that_was_taken_away_is_not_missed_again_when_nobody_answers_for_it():
+    third, now_s = ("n3", 3), time.monotonic()
+    rule = Rule(Durability.BALANCED, frozenset({PRIMARY, REPLICA}))
+    guard = Guard(rule, b"stats", on_doubt=lambda: None)
+    writes = Writes(guard, PRIMARY)
+    writes.attached = frozenset({REPLICA})
+    guard.note(frozenset({third}))
+    assert writes.decision.required == {REPLICA, third}
+    replicas = frozenset({REPLICA})
+    says = [Reading(f"s{n}", PRIMARY, True, replicas, up=replicas) for n in (1, 2, 3)]
+    for age_s in (2.5, 0.1):
+        guard.observe(Round(now_s - age_s, now_s - age_s, tuple(says)))
+    assert writes.decision.required == {REPLICA}
+    guard.observe_nobody()
+    assert writes.decision.required == {REPLICA}
+
+
 def test_one_that_was_voted_out_while_attached_is_left_out_as_soon_as_it_is_gone():
     """A frozen replica, or one that is about to leave: it had everything until it went."""
     third = ("n3", 3)

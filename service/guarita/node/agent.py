@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -290,11 +291,10 @@ class Agent:
 
     def _depart(self, deadline_s: float) -> None:
         """Hand over and leave; again where a Sentinel that had not heard of it promotes it then."""
-        was_primary = self._role() is Role.PRIMARY
-        try:
-            self._server.be_promotable(False)
-        except (RedisError, OSError) as exc:
-            _log.warning("its priority is not changed", reason=str(exc))
+        was_primary = True  # nobody says that it was promoted since where this is not known
+        with suppress(RedisError, OSError):
+            was_primary = self._look().role is Role.PRIMARY
+        self._insist(lambda: self._server.be_promotable(False), deadline_s - STOP_S)
         self._pause_while(lambda: True, TOLD_S)
         while True:
             if successor := self._hand_over(deadline_s):
@@ -302,8 +302,18 @@ class Agent:
             if not self._leave(deadline_s - STOP_S, was_primary=was_primary):
                 return
             was_primary = True
-            self._server.open_door()
+            self._insist(self._server.open_door, deadline_s - STOP_S)
             self._await_switch(self._me, deadline_s)
+
+    def _insist(self, do: Callable[[], None], end_s: float) -> None:
+        """Until the server does so: it may stand still. Then, or when it has ended, its error."""
+        while True:
+            try:
+                return do()
+            except (RedisError, OSError):
+                if time.monotonic() >= end_s or self._child.ended.is_set():
+                    raise
+            self._pause()
 
     def _role(self) -> Role | None:
         """As last seen, also through a door that is closed."""
@@ -379,7 +389,7 @@ class Agent:
         if named == self._me or (named is None and leads):
             return False
         self._await_hand_over(deadline_s)
-        self._server.close_door()
+        self._insist(self._server.close_door, deadline_s)
         metrics.ACTIONS.labels("leave").inc()
         _log.warning("leave", reason="it is to stop: nobody reaches it until it is voted out")
         since = Since()
@@ -405,7 +415,7 @@ class Agent:
         since = Since()
 
         def is_under_way() -> bool:
-            own = self._observer.now()
+            own = self._observer.now(fresh_s=GONE_S)
             follows = own.follows if own else None
             primary = self._agents.ask(self._peers)[follows] if follows in self._peers else None
             silent_s = since.held_s("silent", primary is None)

@@ -101,11 +101,12 @@ def decide(
     if configured:
         others = candidates - configured - view.attached
         candidates -= {node for node in others if _is_gone(node, view, now_s)}
+    if durability is Durability.STRICT:
+        return Decision(candidates)
     left_out = {}
-    if durability is not Durability.STRICT:
-        for node in candidates - view.attached:
-            if reason := _why_left_out(node, view, now_s):
-                left_out[node] = reason
+    for node in candidates - view.attached:
+        if reason := _why_left_out(node, view, now_s):
+            left_out[node] = reason
     required = candidates - left_out.keys()
     return Decision(
         required,
@@ -170,7 +171,7 @@ def _nobody_hears(node: Address, round: Round) -> bool:
     return not any(
         node in (reading.primary, reading.chosen)
         or node in reading.up
-        or node in reading.replicas - reading.down
+        or node in reading.replicas - reading.down - reading.unheard
         for reading in round.readings
     )
 

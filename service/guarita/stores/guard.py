@@ -126,9 +126,17 @@ class Guard:
         return history.lacks(acknowledged) if acknowledged else None
 
     def decide(self, writes: Writes) -> Decision:
-        return decide(
-            self.rule.durability, self._view(writes), self.rule.configured, time.monotonic()
-        )
+        view, configured = self._view(writes), self.rule.configured
+        decision = decide(self.rule.durability, view, configured, time.monotonic())
+        if configured and not view.known <= configured:
+            counted = configured | decision.required | decision.left_out.keys()
+            self._forget(view.known - counted - {writes.primary})
+        return decision
+
+    def _forget(self, gone: frozenset[Address]) -> None:
+        """Nodes that were taken away: once their word is no longer to be had, it is not missed."""
+        with self._lock:
+            self._known -= gone
 
     def explain(self, writes: Writes) -> tuple[dict[Address, str], Mapping[Address, str]]:
         """Who must have a write and who is left out, each with the reason in words."""
@@ -184,13 +192,10 @@ class Writes:
         """What to send behind a batch that ends in a write; nothing where that is enough."""
         if self._guard.rule.needs_nobody:
             return []
-        decision = self.decision
-        required = decision.required & self.attached
-        present = len(required or self.attached)
         return [
             ("HMGET", self._guard.counters, *TALLIES),
             ("ROLE",),
-            ("WAIT", present, WAIT_MS),
+            ("WAIT", len(self.attached), WAIT_MS),  # each of them is required
             ("INFO", "replication"),
         ]
 
