@@ -1,12 +1,11 @@
-"""The agent of a data node, from its start to its end: boot, duty, hand over, leave, stop."""
+"""The agent of a data node, from its start to its end: boot, duty, departure, stop."""
 
 from __future__ import annotations
 
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,15 +18,16 @@ from guarita.clients import client, local_connection
 from guarita.config import Address as ConfigAddress
 from guarita.config import Credentials, Settings, check_data_node
 from guarita.kubernetes.api import Api
-from guarita.node import boot, damage, handover, leave, metrics
+from guarita.node import boot, damage, metrics
 from guarita.node.child import Child, Restarts, exit_status
 from guarita.node.conf import agent_user, data_lines, write_file
+from guarita.node.departure import Departure
 from guarita.node.directory import enter
-from guarita.node.duty import Duty, Since
+from guarita.node.duty import Duty
 from guarita.node.endpoint import Endpoint, tls_of
 from guarita.node.own import INTERVAL_S, Observer, Own, look
 from guarita.node.passwords import Command, Passwords, data_commands
-from guarita.node.peers import Agents, Role, State
+from guarita.node.peers import Agents, State
 from guarita.node.pod import PodLabel
 from guarita.node.server import Server
 from guarita.node.status import Status
@@ -41,12 +41,6 @@ from guarita.stores.sentinel import SentinelMajority
 SOCKET = Path("server.sock")  # in the data directory, which is the working directory
 ASK_S = 0.3
 TELL_S = 5.0  # how often the log hears why something is tried again
-GONE_S = 2.0  # of silence, after which a server that is to leave holds nobody up
-READY_S = 1.5  # at least, for a Sentinel to hear of new priorities, by INFO once a second
-STOP_S = 1.5  # for the server to end, of a stop
-NAMED_S = 5.0  # after a hand over, until a majority of the Sentinels names the new primary
-TOLD_S = 0.5  # within which others are told to stop as well, where several are
-HAND_OVERS = 3  # tries
 
 _log = structlog.get_logger("guarita.node")
 
@@ -259,12 +253,6 @@ class Agent:
     def _goes_on(self) -> bool:
         return not self._stopping.is_set() and not self._child.ended.is_set()
 
-    def _pause_while(self, holds: Callable[[], bool], timeout_s: float) -> None:
-        """While it holds, and its server runs."""
-        end_s = time.monotonic() + timeout_s
-        while time.monotonic() < end_s and not self._child.ended.is_set() and holds():
-            self._pause()
-
     def _pause(self) -> None:
         """Until something was seen or asked for; a server that ended is noticed in between."""
         self._wake.wait(INTERVAL_S)
@@ -282,148 +270,29 @@ class Agent:
             self._observer = self._status.observer = observer
             observer.start()
             try:
-                self._depart(deadline_s)
+                self._departure(observer, deadline_s).run()
             except (RedisError, OSError) as exc:
                 _log.warning("leaves without a word", reason=str(exc))
             finally:
                 observer.close()
         return exit_status(self._child.stop(max(2.0, deadline_s - time.monotonic())))
 
-    def _depart(self, deadline_s: float) -> None:
-        """Hand over and leave; again where a Sentinel that had not heard of it promotes it then."""
-        was_primary = True  # nobody says that it was promoted since where this is not known
-        with suppress(RedisError, OSError):
-            was_primary = self._look().role is Role.PRIMARY
-        self._insist(lambda: self._server.be_promotable(False), deadline_s - STOP_S)
-        self._pause_while(lambda: True, TOLD_S)
-        while True:
-            if successor := self._hand_over(deadline_s):
-                self._await_switch(successor, deadline_s)
-            if not self._leave(deadline_s - STOP_S, was_primary=was_primary):
-                return
-            was_primary = True
-            self._insist(self._server.open_door, deadline_s - STOP_S)
-            self._await_switch(self._me, deadline_s)
-
-    def _insist(self, do: Callable[[], None], end_s: float) -> None:
-        """Until the server does so: it may stand still. Then, or when it has ended, its error."""
-        while True:
-            try:
-                return do()
-            except (RedisError, OSError):
-                if time.monotonic() >= end_s or self._child.ended.is_set():
-                    raise
-            self._pause()
-
-    def _role(self) -> Role | None:
-        """As last seen, also through a door that is closed."""
-        own = self._observer.now(fresh_s=GONE_S)
-        return own.role if own else None
-
-    def _hand_over(self, deadline_s: float) -> Address | None:
-        """The new primary, if there is one."""
-        down_after_s = self._settings.node.down_after_ms / 1000
-        end_s = deadline_s - STOP_S - handover.PAUSE_S - down_after_s - leave.VOTED_OUT_S
-        for _ in range(HAND_OVERS):
-            self._pause_while(
-                lambda: self._why_not_hand_over() in handover.PASSING, end_s - time.monotonic()
-            )
-            if reason := self._why_not_hand_over():
-                _log.info("nothing is handed over", reason=reason)
-                return None
-            ready_s = max(READY_S, end_s - time.monotonic())
-            if (successor := self._one_hand_over(ready_s)) or time.monotonic() > end_s:
-                return successor
-        return None
-
-    def _one_hand_over(self, ready_s: float) -> Address | None:
-        try:
-            return handover.HandOver(
-                self._me,
-                self._server,
-                self._look,
-                self._sentinel_clients.values(),
-                self._settings.store.sentinel.primary_name,
-                self._client_of,
-                self._ask_words,
-                self._leaving,
-            ).run(ready_s)
-        except (RedisError, OSError) as exc:  # how far it came is seen at the next look
-            _log.warning("not handed over", reason=str(exc))
-            return None
-
-    def _leaving(self) -> frozenset[Address]:
-        """The others that are to stop as well, by the word of their agents."""
-        peers = self._agents.ask(self._peers)
-        return frozenset(
-            node for node, peer in peers.items() if peer and peer.state is State.LEAVING
+    def _departure(self, observer: Observer, deadline_s: float) -> Departure:
+        return Departure(
+            self._me,
+            self._server,
+            observer,
+            self._watch,
+            look=self._look,
+            ask_peers=lambda: self._agents.ask(self._peers),
+            sentinels=tuple(self._sentinel_clients.values()),
+            primary_name=self._settings.store.sentinel.primary_name,
+            client_of=self._client_of,
+            pause=self._pause,
+            ended=self._child.ended,
+            down_after_s=self._settings.node.down_after_ms / 1000,
+            deadline_s=deadline_s,
         )
-
-    def _why_not_hand_over(self) -> str | None:
-        try:
-            own = self._look()
-        except (RedisError, OSError):
-            return handover.SILENT
-        return handover.why_not(self._me, own, self._ask_words())
-
-    def _await_switch(self, successor: Address, deadline_s: float) -> None:
-        """Until a majority of the Sentinels names the new primary."""
-
-        def is_not_named() -> bool:
-            self._watch.hurry()
-            return self._watch.now().named != successor
-
-        self._pause_while(is_not_named, min(NAMED_S, deadline_s - time.monotonic()))
-
-    def _leave(self, deadline_s: float, *, was_primary: bool) -> bool:
-        """Stay attached behind a closed door until the Sentinels have voted this node out.
-
-        Whether it was promoted instead. A primary that was replaced, and did not hear of it, just
-        goes. `was_primary`: when it was told to stop.
-        """
-        leads = self._role() is Role.PRIMARY
-        if leads and not was_primary:
-            _log.warning("leaves later", reason="it was promoted when it was to leave")
-            return True
-        named = self._ask_words().named
-        if named == self._me or (named is None and leads):
-            return False
-        self._await_hand_over(deadline_s)
-        self._insist(self._server.close_door, deadline_s)
-        metrics.ACTIONS.labels("leave").inc()
-        _log.warning("leave", reason="it is to stop: nobody reaches it until it is voted out")
-        since = Since()
-        while time.monotonic() < deadline_s and not self._child.ended.is_set():
-            self._watch.hurry()
-            words = self._watch.now()
-            agreed_s = since.held_s("agreed", words.agrees_down(self._me))
-            own = self._observer.now(fresh_s=GONE_S)  # its door closed on the observer as well
-            if own is not None and own.role is Role.PRIMARY and not leads:
-                _log.warning("leaves later", reason="it was promoted while it was leaving")
-                return True
-            detached_s = since.held_s("detached", own is not None and not own.link_up)
-            step, reason = leave.decide(self._me, own, words, agreed_s, detached_s)
-            if step is leave.Step.GO:
-                _log.info("leaves", reason=reason)
-                return False
-            self._pause()
-        _log.warning("leaves", reason="its time is over, and the Sentinels have not voted it out")
-        return False
-
-    def _await_hand_over(self, deadline_s: float) -> None:
-        """Of its primary, where that is to stop as well."""
-        since = Since()
-
-        def is_under_way() -> bool:
-            own = self._observer.now(fresh_s=GONE_S)
-            follows = own.follows if own else None
-            primary = self._agents.ask(self._peers)[follows] if follows in self._peers else None
-            silent_s = since.held_s("silent", primary is None)
-            return leave.is_handing_over(own, primary, silent_s)
-
-        down_after_s = self._settings.node.down_after_ms / 1000
-        end_s = deadline_s - down_after_s - leave.VOTED_OUT_S
-        self._pause_while(is_under_way, end_s - time.monotonic())
 
     def _tell(self, commands: Sequence[Command]) -> None:
         """What has changed in files."""
