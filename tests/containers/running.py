@@ -25,7 +25,7 @@ import kit as kits
 
 ROOT = Path(__file__).parents[2]
 _NEEDED = ("deploy", "service", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md")
-_WELL_S = 90.0
+_WELL_S = 60.0
 _LONG_S = 300.0
 
 
