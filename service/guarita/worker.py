@@ -37,8 +37,9 @@ class Acceptor(StreamServer):  # type: ignore[misc]
     def close(self) -> None:
         """Take in whom the kernel has let in already: when the last one closes, it resets them.
 
-        At most a full queue of them, so that it comes to an end. The queue is not made shorter
-        first: it is that of all workers, and one that starts anew closes as well.
+        At most a full queue of them, so that it comes to an end. That nobody is let in meanwhile
+        is the arbiter's part (`guarita.server.gunicorn`): the queue is that of all workers, and
+        one that starts anew closes as well.
         """
         if not self.closed:
             with suppress(OSError):  # somebody has gone by himself
@@ -57,6 +58,22 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     limits = Limits()
     sweep_s = 1.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._acceptors: list[Acceptor] = []
+
+    def handle_exit(self, sig: Any, frame: Any) -> None:
+        """SIGTERM: close at once, not when gunicorn's loop looks the next time (up to 1 s later).
+
+        Until then whoever calls would wait in vain: the arbiter has let nobody in any more.
+        """
+        super().handle_exit(sig, frame)
+        gevent.spawn(self._close)  # not in a signal handler
+
+    def _close(self) -> None:
+        for acceptor in self._acceptors:
+            acceptor.close()
 
     def patch(self) -> None:
         with patching():
@@ -77,7 +94,9 @@ class Worker(GeventWorker):  # type: ignore[misc]
             sweeping.kill()
 
     def server_class(self, listener: Any, *, spawn: Any, **_of_pywsgi: Any) -> StreamServer:
-        return Acceptor(listener, handle=partial(self.handle, listener), spawn=spawn)
+        acceptor = Acceptor(listener, handle=partial(self.handle, listener), spawn=spawn)
+        self._acceptors.append(acceptor)
+        return acceptor
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         client.setblocking(1)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from guarita.http1 import unaccepted
+from guarita.http1 import let_nobody_in, unaccepted
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how long the queue is")
@@ -27,3 +27,24 @@ def test_a_unix_socket_does_not_tell(tmp_path: Path) -> None:
         listener.bind(str(tmp_path / "s"))
         listener.listen()
         assert unaccepted(listener) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can keep them out")
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_who_has_begun_is_let_in_and_nobody_after_him(address: str) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family) as listener:
+        where = listener.getsockname()[:2]
+        with socket.create_connection(where) as early:
+            let_nobody_in(listener)
+            with pytest.raises(TimeoutError):
+                socket.create_connection(where, timeout=0.2)
+            early.sendall(b"asked")
+            accepted = listener.accept()[0]
+            with accepted:
+                assert accepted.recv(5) == b"asked"
+                accepted.sendall(b"answered")
+            assert early.recv(8) == b"answered"
+        listener.close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(where, timeout=5)

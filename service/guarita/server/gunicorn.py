@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
+from guarita.http1 import let_nobody_in
 from guarita.server import BACKLOG, KEEP_ALIVE_S, connections, settle, stop_s
 from guarita.wsgi import Service
 
@@ -18,6 +20,16 @@ if TYPE_CHECKING:
 def run(service: Service) -> None:
     """Serve until SIGTERM or SIGINT; ends the process."""
     _Server(service).run()
+
+
+class _Arbiter(Arbiter):  # type: ignore[misc]
+    """gunicorn's, which lets nobody in before its workers take in the last ones and close."""
+
+    def stop(self, graceful: bool = True) -> None:
+        if self.reexec_pid == self.master_pid == 0:  # no other arbiter has the same listeners
+            for listener in self.LISTENERS:
+                let_nobody_in(listener.sock)
+        super().stop(graceful)
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
@@ -49,6 +61,9 @@ class _Server(BaseApplication):  # type: ignore[misc]
         }
         for name, value in options.items():
             self.cfg.set(name, value)
+
+    def run(self) -> None:
+        _Arbiter(self).run()
 
     def load(self) -> App:
         self._sessions, app = self._service.open()
