@@ -82,11 +82,14 @@ class Load:
     # From any thread
 
     def start(self) -> None:
+        self._began_s = time.monotonic()
         self._thread.start()
         self._pacing = asyncio.run_coroutine_threadsafe(self._pace(), self._loop)
 
-    def stop(self) -> None:
-        """Begin nothing more, and return when everything is answered; repeatable."""
+    def stop(self, *, after_s: float = 0.0) -> None:
+        """Begin nothing more, and return when everything is answered; repeatable. Not before the
+        load has lasted so long."""
+        self._stopping.wait(self._began_s + after_s - time.monotonic())
         self._stopping.set()
         self._pacing.result()
 

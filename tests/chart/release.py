@@ -14,7 +14,11 @@ import yaml
 
 from .rendering import Object, Rendered, template
 
-KINDS = {"ConfigMap": "api/v1/configmaps", "StatefulSet": "apis/apps/v1/statefulsets"}
+KINDS = {
+    "ConfigMap": "api/v1/configmaps",
+    "Pod": "api/v1/pods",
+    "StatefulSet": "apis/apps/v1/statefulsets",
+}
 
 
 class Release:
@@ -29,11 +33,16 @@ class Release:
         """What was rendered runs now, and all its pods are ready."""
         for each in objects:
             if each["kind"] in KINDS:
-                body = dict(each)
-                if each["kind"] == "StatefulSet":
-                    body["status"] = {"readyReplicas": each["spec"]["replicas"]}
+                name = each["metadata"]["name"]
                 resource = KINDS[each["kind"]].rpartition("/")[2]
-                self.objects[resource, each["metadata"]["name"]] = body
+                self.objects[resource, name] = dict(each)
+                if each["kind"] == "StatefulSet":
+                    for number in range(each["spec"]["replicas"]):
+                        self.pod(f"{name}-{number}", is_ready=True)
+
+    def pod(self, name: str, *, is_ready: bool) -> None:
+        conditions = [{"type": "Ready", "status": str(is_ready)}]
+        self.objects["pods", name] = {"kind": "Pod", "status": {"conditions": conditions}}
 
     def upgrade(self, values: dict[str, Any], base: str | None = None) -> Rendered:
         """Raises `AssertionError` with what helm said."""

@@ -42,7 +42,11 @@ STORES: dict[str, dict[str, Any]] = {
         "tls": {"source": "secret", "existingSecret": "m"},
     },
     "cluster": {"topology": "cluster"},
-    "external": {"topology": "external", "external": {"nodes": ["r.example:6380"]}},
+    "external": {
+        "topology": "external",
+        "external": {"nodes": ["r.example:6380"]},
+        "networkPolicy": {"serviceEgress": [{"ports": [{"port": 6380}]}]},
+    },
 }
 Notes = Callable[[dict[str, Any]], tuple[str, Rendered]]
 

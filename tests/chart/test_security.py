@@ -87,7 +87,7 @@ def test_a_drill_may_break_the_servers_and_nobody_else() -> None:
         ("get", "pods"): ["any"],
         ("list", "pods"): ["any"],
         ("watch", "pods"): ["any"],
-        ("get", "configmaps"): ["auth-guarita"],
+        ("get", "configmaps"): ["auth-guarita", "auth-guarita-node"],
         ("get", "services"): ["auth-guarita"],
         ("get", "secrets"): ["auth-guarita-secrets"],
         ("delete", "pods"): [*parts, own],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,19 +21,64 @@ def release(tmp_path: Path) -> Iterator[Release]:
 
 
 @pytest.mark.parametrize("section", ["nodes", "sentinels"])
-def test_some_are_taken_away_only_while_all_are_ready_and_a_majority_stays(
+def test_some_are_taken_away_only_while_who_stays_is_ready_and_a_majority(
     release: Release, section: str
 ) -> None:
     release.runs(render({section: {"replicas": 5}}).objects)
     fewer = {section: {"replicas": 3}}
     assert release.upgrade(fewer)
-    for (kind, _), each in release.objects.items():
-        if kind == "statefulsets":
-            each["status"]["readyReplicas"] -= 1
-    assert f"{section}.replicas: only 4 of 5 pods are ready" in release.refusal(fewer)
+    pod = f"auth-guarita-{section.removesuffix('s')}"
+    release.pod(f"{pod}-4", is_ready=False)  # as where no machine is left for it
+    assert release.upgrade(fewer)
+    release.pod(f"{pod}-0", is_ready=False)
+    del release.objects["pods", f"{pod}-2"]
+    assert f"{section}.replicas: not ready: {pod}-0, {pod}-2: before" in release.refusal(fewer)
     assert release.upgrade({section: {"replicas": 7}})
     release.runs(render({section: {"replicas": 7}}).objects)
     assert f"{section}.replicas: 3 is no majority of the 7" in release.refusal(fewer)
+
+
+@pytest.mark.parametrize("section", ["nodes", "sentinels"])
+@pytest.mark.parametrize(
+    "other", [{"size": "3Gi"}, {"storageClass": "fast"}, {"annotations": {"a": "b"}}]
+)
+def test_other_volumes_are_refused_while_a_stateful_set_has_them(
+    release: Release, section: str, other: dict[str, Any]
+) -> None:
+    release.runs(render().objects)
+    said = release.refusal({section: {"persistence": other}})
+    assert f"{section}.persistence: the volumes of a StatefulSet that runs" in said
+    del release.objects["statefulsets", f"auth-guarita-{section.removesuffix('s')}"]
+    assert release.upgrade({section: {"persistence": other}})
+
+
+def test_a_volume_of_the_same_size_in_other_words_is_the_same(release: Release) -> None:
+    release.runs(render({"nodes": {"persistence": {"size": "2Gi"}}}).objects)
+    assert release.upgrade({"nodes": {"persistence": {"size": "2048Mi"}}})
+
+
+def test_no_volumes_any_more_is_refused_while_there_are_some(release: Release) -> None:
+    release.runs(render().objects)
+    none = {"nodes": {"persistence": {"enabled": False, "allowDataLoss": True}}}
+    assert "nodes.persistence: the volumes" in release.refusal(none)
+
+
+@pytest.mark.parametrize("count", [3, 7])
+def test_passwords_are_changed_where_they_are_known_now(release: Release, count: int) -> None:
+    """Whoever is added starts with the new ones, and is not there yet to take both."""
+    release.runs(render({"nodes": {"replicas": 5}, "sentinels": {"replicas": 5}}).objects)
+    rendered = release.upgrade(
+        {
+            "nodes": {"replicas": count},
+            "sentinels": {"replicas": count},
+            "secrets": {"rotation": "2"},
+        }
+    )
+    [job] = rendered.of("Job").values()
+    told = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    for part in ("node", "sentinel"):
+        asked = [each.partition(".")[0] for each in told if f"auth-guarita-{part}-" in each]
+        assert asked == [f"auth-guarita-{part}-{number}" for number in range(5)]
 
 
 def test_nodes_of_a_cluster_are_added_and_not_taken_away(release: Release) -> None:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import readme
-from .rendering import CHART, nested, refusal, template
+from .rendering import CHART, nested, refusal, render, template
 
 pytestmark = pytest.mark.chart
 
@@ -19,15 +19,19 @@ VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 EVERYTHING = yaml.safe_load((CHART / "ci/everything-values.yaml").read_text())
 
 # Values that mean something only beside others.
+OTHER = {"secrets": {"rotation": ""}, "tls": {"source": "none"}}
 BESIDE: dict[str, dict[str, Any]] = {
+    "topology": {"secrets": {"rotation": ""}},
+    "secrets.existingSecret": {"secrets": {"rotation": ""}},
     "service.replicas": {"service": {"autoscaling": {"enabled": False}}},
     "nodes.persistence.enabled": {"nodes": {"persistence": {"allowDataLoss": True}}},
     "nodes.maxUnavailable": {"durability": "balanced"},
     "sentinels.replicas": {"sentinels": {"quorum": 4}},
-    "external": {"topology": "external", "external": {"nodes": ["r:1"], "topology": "sentinel"}},
+    "external": OTHER
+    | {"topology": "external", "external": {"nodes": ["r:1"], "topology": "sentinel"}},
     "external.sentinelPassword": {"external": {"existingSecret": "redis"}},
     "external.tlsAuthority": {"external": {"existingSecret": "redis", "tls": True}},
-    "cluster": {"topology": "cluster", "tls": {"source": "none"}},
+    "cluster": OTHER | {"topology": "cluster"},
     "drill": {"drill": {"enabled": True}, "tls": {"source": "none"}},
     "tls.existingSecret": {"tls": {"source": "secret", "existingSecret": "mine"}},
     "tls.issuerName": {"tls": {"source": "certManager", "issuerName": "mine"}},
@@ -188,6 +192,21 @@ REFUSED = [
     ("fullnameOverride", "x" * 41, "/fullnameOverride"),
     ("image.digest", "latest", "/image/digest"),
     ("nodes.memoryMB", 5, "memoryMB"),
+    ("nodes.memoryMb", 512, "limits.memory: 768Mi is less than 1152Mi, which is nodes.memoryMb"),
+    ("nodes.resources.limits.memory", "0.5G", "nodes.resources.limits.memory: 0.5G is less than"),
+    ("nodes.persistence.size", "700Mi", "nodes.persistence.size: 700Mi is less than 768Mi"),
+    ("sentinels.terminationGracePeriodSeconds", 25, "must be more than nodes.stopSeconds"),
+    ("secrets", {"rotation": "1", "existingSecret": "mine"}, "secrets.rotation: changes the"),
+    ("tls.existingSecret", "mine", "tls.existingSecret: read with tls.source: secret alone"),
+    ("tls", {"source": "job", "issuerName": "a"}, "tls.issuerName: read with tls.source: certM"),
+    ("tls.renewal", "1", "tls.renewal: read with tls.source: job alone, and it is none"),
+    ("httpRoute.enabled", True, "httpRoute.parentRefs: needed with httpRoute.enabled"),
+    ("region", {"name": "eu", "peers": {"us": {"url": "https://us.example"}}}, "region.peers"),
+    (
+        "service",
+        {"autoscaling": {"enabled": True}, "resources": {"requests": None}},
+        "service.resources.requests.cpu: needed with service.autoscaling.enabled",
+    ),
 ]
 
 
@@ -210,10 +229,24 @@ def test_a_drill_is_refused_where_there_are_no_sentinels(base: str) -> None:
         ({"cluster": {"replicas": 0}}, "cluster.replicas: 0: with one machine"),
         ({"cluster": {"nodeTimeoutMs": 999}}, "cluster.nodeTimeoutMs: 999 is less than 1000"),
         ({"cluster": {"nodeTimeoutMs": 7000}}, "must be more than cluster.nodeTimeoutMs"),
+        ({"nodes": {"maxUnavailable": 2}}, "nodes.maxUnavailable: 1 with topology: cluster"),
+        ({"secrets": {"rotation": "1"}}, "secrets.rotation: changes the passwords of topology"),
     ],
 )
 def test_what_a_cluster_cannot_be_is_refused(values: dict[str, Any], sentence: str) -> None:
     assert sentence in refusal(values, "cluster")
+
+
+def test_servers_that_exist_have_their_own_settings_and_are_let_through_to() -> None:
+    assert "tls.source: is for servers" in refusal({"tls": {"source": "job"}}, "external")
+    closed = {"networkPolicy": {"serviceEgress": []}}
+    assert "networkPolicy.serviceEgress: needed with topology" in refusal(closed, "external")
+    assert render({"networkPolicy": {"enabled": False, "serviceEgress": []}}, base="external")
+
+
+@pytest.mark.parametrize("size", ["768Mi", "1G", "805306368", "0.75Gi", "1Ti"])
+def test_a_quantity_may_be_written_in_any_unit(size: str) -> None:
+    assert render({"nodes": {"persistence": {"size": size}, "resources": {"limits": None}}})
 
 
 def test_all_contradictions_are_told_at_once() -> None:

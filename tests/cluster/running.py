@@ -9,14 +9,18 @@ import json
 import os
 import re
 import subprocess
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from guarita.drill.targets.base import Shape
+from guarita.drill.targets.kubernetes import KubernetesTarget
+from guarita.errors import TopologyError
 from guarita.processes import wait_until
 from guarita.topology.kubernetes import Namespace, pod_is_ready
 
@@ -116,6 +120,113 @@ class Release:
         pods = self.namespace.get("pods", "--selector", "guarita/role=primary")["items"]
         (name,) = (each["metadata"]["name"] for each in pods)
         return str(name)
+
+    def versions(self) -> dict[str, int]:
+        """What was asked for of each object, as a number that another wish raises; by its name."""
+        kinds = "configmaps,services,statefulsets,deployments,networkpolicies,poddisruptionbudgets,"
+        kinds += "roles,rolebindings,serviceaccounts,secrets"
+        found = {}
+        for each in self.namespace.get(kinds, "--selector", "app.kubernetes.io/instance=auth")[
+            "items"
+        ]:
+            told = each["metadata"]
+            if "helm.sh/hook" not in told.get("annotations", {}):
+                version = int(told.get("generation", told["resourceVersion"]))
+                found[f"{each['kind']}/{told['name']}"] = version
+        return found
+
+    def evict(self, pod: str) -> str:
+        """As a drain does; why not, in words, where its budget does not let it go.
+
+        https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/
+        """
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod, "namespace": self.namespace.name},
+        }
+        path = f"/api/v1/namespaces/{self.namespace.name}/pods/{pod}/eviction"
+        ended = self.namespace.call(
+            "create", "--raw", path, "--filename", "-", stdin=json.dumps(body)
+        )
+        return ended.stderr if ended.returncode else ""
+
+    @contextmanager
+    def labelled(self) -> Iterator[Callable[[], float]]:
+        """Meanwhile, when another pod got the label of the primary: it is waited for. Nobody has
+        it who did not lose it before another one got it."""
+        told = subprocess.Popen(
+            [
+                *("kubectl", "--namespace", self.namespace.name, "get", "pods", "--watch"),
+                *("--selector", "app.kubernetes.io/component=node", "--output"),
+                r"jsonpath={.metadata.name} {.metadata.labels.guarita\/role}{'\n'}",
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        roles: dict[str, str] = {}
+        changed_s: list[float] = []
+        at_once: list[list[str]] = []
+        known = threading.Event()
+
+        def read() -> None:
+            first = ""
+            for line in told.stdout or ():
+                name, _, role = line.strip().partition(" ")
+                roles[name] = role
+                bearers = [name for name, role in roles.items() if role == "primary"]
+                if len(roles) == 3 and not first:
+                    [first] = bearers
+                    known.set()
+                if len(bearers) > 1:
+                    at_once.append(bearers)
+                if first and bearers and bearers != [first]:
+                    changed_s.append(time.monotonic())
+
+        reader = threading.Thread(target=read)
+        reader.start()
+
+        def other() -> float:
+            assert wait_until(lambda: bool(changed_s), timeout_s=WELL_S)
+            assert not at_once
+            return changed_s[0]
+
+        try:
+            assert known.wait(timeout=WELL_S)
+            yield other
+        finally:
+            told.kill()
+            told.wait()
+            reader.join()
+            if told.stdout:
+                told.stdout.close()
+
+    @contextmanager
+    def named(self, before: str) -> Iterator[Callable[[], float]]:
+        """Meanwhile, when a majority of the Sentinels named another primary: it is waited for."""
+        target = KubernetesTarget(self.namespace.name, Shape())
+        seen_s: list[float] = []
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.is_set() and not seen_s:
+                with contextlib.suppress(TopologyError):
+                    if target.primary() != before:
+                        seen_s.append(time.monotonic())
+
+        thread = threading.Thread(target=look)
+        thread.start()
+
+        def other() -> float:
+            thread.join(timeout=WELL_S)
+            return seen_s[0]
+
+        try:
+            yield other
+        finally:
+            over.set()
+            thread.join()
+            target.end()
 
     def wait_rolled(self) -> None:
         """Until every pod is one of the newest revision and ready."""

@@ -81,6 +81,18 @@ is reached and labelled until it has left. */}}
 {{- toJson $names -}}
 {{- end -}}
 
+{{/* host:port of each pod that runs before this upgrade, a JSON list; in a first install, of each that will.
+(dict "root" $ "component" "node" "port" 6379) */}}
+{{- define "guarita.runningAddresses" -}}
+{{- $set := include "guarita.statefulSet" . | fromJson -}}
+{{- $found := list -}}
+{{- range $n := until (int (dig "spec" "replicas" (include "guarita.count" . | int) $set)) -}}
+{{- $name := printf "%s-%s-%d" (include "guarita.fullname" $.root) $.component $n -}}
+{{- $found = append $found (printf "%s:%d" (include "guarita.host" (dict "root" $.root "name" $name)) (int $.port)) -}}
+{{- end -}}
+{{- toJson $found -}}
+{{- end -}}
+
 {{/* The host of a Service of ours, as everybody in the cluster reaches it. */}}
 {{- define "guarita.host" -}}
 {{- printf "%s.%s.svc.%s" .name .root.Release.Namespace .root.Values.clusterDomain -}}

@@ -65,16 +65,69 @@
 {{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) -}}
 {{- $problems = append $problems "service.autoscaling.minReplicas: must not be more than maxReplicas" -}}
 {{- end -}}
+{{- if and .enabled (not (dig "requests" "cpu" "" $.Values.service.resources)) -}}
+{{- $problems = append $problems "service.resources.requests.cpu: needed with service.autoscaling.enabled, which aims at a percentage of it" -}}
 {{- end -}}
+{{- end -}}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
+{{- $problems = append $problems "httpRoute.parentRefs: needed with httpRoute.enabled: without a gateway nobody reads it" -}}
+{{- end -}}
+{{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.serviceEgress) -}}
+{{- range $who := list (ternary "topology: external" "" (eq .Values.topology "external")) (ternary "region.peers" "" (not (empty .Values.region.peers))) | compact -}}
+{{- $problems = append $problems (printf "networkPolicy.serviceEgress: needed with %s: the policy would keep the service from them" $who) -}}
+{{- end -}}
+{{- end -}}
+{{- $problems = concat $problems (include "guarita.unreadProblems" . | fromJsonArray) -}}
 {{- $problems = concat $problems (include "guarita.runningProblems" . | fromJsonArray) -}}
 {{- if $problems -}}
 {{- fail (printf "\n\n%s\n" (join "\n" $problems)) -}}
 {{- end -}}
 {{- end -}}
 
+{{/* What is set and nobody would read. */}}
+{{- define "guarita.unreadProblems" -}}
+{{- $problems := list -}}
+{{- with .Values.secrets -}}
+{{- if and .rotation (or .existingSecret (ne $.Values.topology "sentinel")) -}}
+{{- $problems = append $problems "secrets.rotation: changes the passwords of topology: sentinel in a Secret that the Job made: with a Secret of your own change it yourself (docs/kubernetes.md)" -}}
+{{- end -}}
+{{- end -}}
+{{- with .Values.tls -}}
+{{- range $key, $source := dict "existingSecret" "secret" "issuerName" "certManager" "renewal" "job" -}}
+{{- if and (get $.Values.tls $key) (ne $.Values.tls.source $source) -}}
+{{- $problems = append $problems (printf "tls.%s: read with tls.source: %s alone, and it is %s" $key $source $.Values.tls.source) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (ne .source "none") (eq $.Values.topology "external") -}}
+{{- $problems = append $problems "tls.source: is for servers of this chart: with topology: external set external.tls" -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}
+
+{{/* A quantity of Kubernetes in MiB, 0 where there is none: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/ */}}
+{{- define "guarita.mebibytes" -}}
+{{- $units := dict "" 1.0 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 -}}
+{{- $unit := regexFind "[A-Za-z]*$" (toString .) -}}
+{{- if hasKey $units $unit -}}
+{{- floor (divf (mulf (float64 (trimSuffix $unit (toString .))) (get $units $unit)) 1048576) -}}
+{{- else -}}0{{- end -}}
+{{- end -}}
+
 {{- define "guarita.nodeProblems" -}}
 {{- $problems := list -}}
 {{- with .Values.nodes -}}
+{{- $limit := dig "limits" "memory" "" .resources -}}
+{{- $needed := add (mul 2 (int .memoryMb)) 128 -}}
+{{- if and $limit (lt (include "guarita.mebibytes" $limit | float64) (float64 $needed)) -}}
+{{- $problems = append $problems (printf "nodes.resources.limits.memory: %s is less than %dMi, which is nodes.memoryMb twice and 128Mi: while its file is rewritten the server would be killed" $limit $needed) -}}
+{{- end -}}
+{{- if and .persistence.enabled (lt (include "guarita.mebibytes" .persistence.size | float64) (float64 (mul 3 (int .memoryMb)))) -}}
+{{- $problems = append $problems (printf "nodes.persistence.size: %s is less than %dMi, which is nodes.memoryMb thrice: the file, its new version, and what is written meanwhile" .persistence.size (mul 3 (int .memoryMb))) -}}
+{{- end -}}
+{{- if and (eq $.Values.topology "cluster") (gt (int .maxUnavailable) 1) -}}
+{{- $problems = append $problems "nodes.maxUnavailable: 1 with topology: cluster: two might be a primary and its replica" -}}
+{{- end -}}
 {{- if and (not .persistence.enabled) (not .persistence.allowDataLoss) -}}
 {{- $problems = append $problems "nodes.persistence.enabled: false loses every ticket whose pods go: set nodes.persistence.allowDataLoss where that is meant" -}}
 {{- end -}}
@@ -94,6 +147,9 @@
 {{- end -}}
 {{- if lt (int $sentinels.replicas) 3 -}}
 {{- $problems = append $problems (printf "sentinels.replicas: %d is less than 3: while one is away nobody could decide" (int $sentinels.replicas)) -}}
+{{- end -}}
+{{- if le (int $sentinels.terminationGracePeriodSeconds) (int .Values.nodes.stopSeconds) -}}
+{{- $problems = append $problems "sentinels.terminationGracePeriodSeconds: must be more than nodes.stopSeconds, which a Sentinel may take as well" -}}
 {{- end -}}
 {{- if lt (int $sentinels.downAfterMs) 1000 -}}
 {{- $problems = append $problems (printf "sentinels.downAfterMs: %d is less than 1000: a node that is busy for a moment would be taken for dead" (int $sentinels.downAfterMs)) -}}
@@ -142,12 +198,37 @@
 {{- $set := include "guarita.statefulSet" (dict "root" $ "component" $component) | fromJson -}}
 {{- $runs := int (dig "spec" "replicas" 0 $set) -}}
 {{- $stay := int (include "guarita.count" (dict "root" $ "component" $component)) -}}
-{{- $ready := int (dig "status" "readyReplicas" 0 $set) -}}
+{{- if $set -}}
+{{- $values := get $.Values $section -}}
+{{- $claims := (dig "spec" "volumeClaimTemplates" list $set) -}}
+{{- $has := dict -}}
+{{- range $claims -}}{{- $has = . -}}{{- end -}}
+{{- $wants := dict -}}
+{{- if dig "persistence" "enabled" true $values -}}
+{{- $wants = include "guarita.claim" (dict "root" $ "component" $component "persistence" $values.persistence) | fromYaml -}}
+{{- end -}}
+{{- $volumes := list -}}
+{{- range list $has $wants -}}
+{{- $size := include "guarita.mebibytes" (dig "spec" "resources" "requests" "storage" "0" .) -}}
+{{- $volumes = append $volumes (list $size (dig "spec" "storageClassName" "" .) (dig "metadata" "annotations" dict . | default dict) | toJson) -}}
+{{- end -}}
+{{- if ne (first $volumes) (last $volumes) -}}
+{{- $problems = append $problems (printf "%s.persistence: the volumes of a StatefulSet that runs cannot be changed by an upgrade: see \"Other volumes\" in docs/kubernetes.md" $section) -}}
+{{- end -}}
+{{- end -}}
 {{- if and $stay (lt $stay $runs) (eq $.Values.topology "cluster") -}}
 {{- $problems = append $problems "cluster.replicas: nodes of a Cluster that runs are not taken away: any of them may be a primary, and its slots would be gone" -}}
 {{- else if and $stay (lt $stay $runs) -}}
-{{- if lt $ready $runs -}}
-{{- $problems = append $problems (printf "%s.replicas: only %d of %d pods are ready: before some are taken away all must be, or what only they have is lost (guarita doctor says what is wrong)" $section $ready $runs) -}}
+{{- $missing := list -}}
+{{- range include "guarita.pods" (dict "root" $ "component" $component) | fromJsonArray -}}
+{{- $isReady := false -}}
+{{- range dig "status" "conditions" list (lookup "v1" "Pod" $.Release.Namespace . | default dict) -}}
+{{- if and (eq .type "Ready") (eq .status "True") -}}{{- $isReady = true -}}{{- end -}}
+{{- end -}}
+{{- if not $isReady -}}{{- $missing = append $missing . -}}{{- end -}}
+{{- end -}}
+{{- if $missing -}}
+{{- $problems = append $problems (printf "%s.replicas: not ready: %s: before others are taken away all that stay must be, or what only those others have is lost (guarita doctor says what is wrong)" $section (join ", " $missing)) -}}
 {{- end -}}
 {{- if le (mul 2 $stay) $runs -}}
 {{- $problems = append $problems (printf "%s.replicas: %d is no majority of the %d that run: take fewer away at a time" $section $stay $runs) -}}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from guarita.drill.check import Judgement, Verdict, check
 from guarita.drill.faults.links import NEED_CUTS, NEED_LOSSES
+from guarita.drill.faults.release import NO_RELEASE, OfARelease
 from guarita.drill.history import History
 from guarita.drill.lines import Writer, no_collection, read
 from guarita.drill.playing import Drill, Plan, Say, Stopped, header_of
@@ -54,6 +55,8 @@ def status_of(result: Result) -> Status:
 
 def lacking(scenario: Scenario, without_network: str | None) -> str | None:
     """Why it does not apply to processes of this machine, in words; None where it does."""
+    if any(isinstance(each, OfARelease) for each in scenario.faults):
+        return NO_RELEASE
     return (
         (_lacking_network(scenario, without_network) if without_network else None)
         or scenario.not_here

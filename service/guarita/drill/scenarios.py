@@ -12,6 +12,7 @@ from guarita.drill.faults.data import DamagedAof, FullDisk, RestartEmpty, Restar
 from guarita.drill.faults.links import CUT_S, Isolate, IsolatedRestart, LoseAnswers, LossyNetwork
 from guarita.drill.faults.names import SpoilNames, SwapAddresses
 from guarita.drill.faults.passwords import CertificateChange, PasswordChange
+from guarita.drill.faults.release import RollOut, Rotation, Upgrade
 from guarita.drill.faults.roles import (
     ForcedFailover,
     FullRestart,
@@ -33,6 +34,7 @@ from guarita.drill.sampler import EVERY_S
 from guarita.drill.targets.base import Breakage, Shape
 
 DOWN_AFTER_S = 1.0
+PLANNED_S = 1.0  # that writes may pause where nobody has to notice a failure first
 _USUAL = Shape()
 _BALANCED = ("balanced",)
 
@@ -78,7 +80,7 @@ _ALL = (
         "no request fails; writes pause for a second at most; there is another primary before it "
         "ends, and never two",
         (Terminate(),),
-        pause_s=1.0,
+        pause_s=PLANNED_S,
         durabilities=_BALANCED,  # strict stands still while a node is stopped
         at_most={"stopped_s": 40.0, "not_handed_over": 0, "two_writable_s": EVERY_S},
         reported_as="bitnami/charts#5418, #12598, #36305; CloudPirates#1411",
@@ -460,6 +462,35 @@ _ALL = (
         "it does not start as primary",
         (RestartWithoutTail(),),
         at_most={"as_primary": 0},
+    ),
+    *(
+        Scenario(
+            f"K{number}",
+            what,
+            "no request fails; writes pause for a second at most",
+            (fault,),
+            pause_s=PLANNED_S,
+            durabilities=_BALANCED,
+            reported_as=reported_as,
+        )
+        for number, (what, fault, reported_as) in enumerate(
+            (
+                (
+                    "data nodes, Sentinels and service are restarted by a rollout",
+                    RollOut(),
+                    "valkey-helm#234; bitnami/charts#12598; CloudPirates#781",
+                ),
+                (
+                    "helm upgrade with another setting of data nodes, Sentinels and service",
+                    Upgrade({"sentinels.downAfterMs": 1900, "sessions.maxSessions": 200_000}),
+                    "",
+                ),
+                ("data nodes 3 -> 5 -> 3 by helm upgrade", Upgrade({"nodes.replicas": 5}), ""),
+                ("Sentinels 3 -> 5 -> 3 by helm upgrade", Upgrade({"sentinels.replicas": 5}), ""),
+                ("all passwords are changed by helm upgrade", Rotation(), "bitnami/charts#24547"),
+            ),
+            1,
+        )
     ),
     Scenario(
         "N1",

@@ -117,7 +117,8 @@ def document(layout: Layout, secrets: Secrets, place: Place) -> dict[str, Any]:
     writer = _Writer(layout, secrets, place)
     return {
         "name": place.project,
-        "services": {name: writer.container(name) for name in layout.everybody},
+        "services": {name: writer.container(name) for name in layout.everybody}
+        | ({"disks": writer.holder()} if layout.disks else {}),
         "volumes": {name: writer.volume() for name in layout.disks},
         "networks": {
             "guarita": {
@@ -170,6 +171,22 @@ class _Writer:
         size = f"size={self._layout.small_disk_mb}m"
         options = {"type": "tmpfs", "device": "tmpfs", "o": f"{size},mode=1777"}
         return {"driver": "local", "driver_opts": options, "labels": {OWNER: self._place.owner}}
+
+    def holder(self) -> dict[str, Any]:
+        """Has the small disks as well: one in memory is gone with the last who has it, and a node
+        whose disk is full may end and be started again."""
+        return {
+            "image": self._layout.node_image,
+            "entrypoint": ["python3", "-c", "import signal; signal.pause()"],
+            "init": True,
+            "read_only": True,
+            "cap_drop": ["ALL"],
+            "security_opt": ["no-new-privileges:true"],
+            "network_mode": "none",
+            "healthcheck": {"disable": True},
+            "labels": {OWNER: self._place.owner},
+            "volumes": [f"{name}:/disks/{name}:ro" for name in self._layout.disks],
+        }
 
     # The service
 

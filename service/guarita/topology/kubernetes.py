@@ -85,13 +85,23 @@ class Namespace:
             forward.close()
 
     @contextmanager
-    def relayed(self, name: str, image: str, labels: dict[str, str], to: str) -> Iterator[int]:
+    def relayed(
+        self,
+        name: str,
+        image: str,
+        labels: dict[str, str],
+        to: str,
+        placement: dict[str, Any] | None = None,
+    ) -> Iterator[int]:
         """A port of 127.0.0.1 from which each connection goes through the Service at `to`.
 
         A port that is forwarded to a Service leads to one pod of it, and ends with that pod; so a
-        pod of our own, which lives on, is in between.
+        pod of our own, which lives on, is in between. `placement` are fields of its spec: where it
+        may run and who may pull its image.
         """
-        self.run("apply", "--filename", "-", stdin=json.dumps(_relay(name, image, labels, to)))
+        relay = _relay(name, image, labels, to)
+        relay["spec"] |= placement or {}
+        self.run("apply", "--filename", "-", stdin=json.dumps(relay))
         try:
             self.wait_ready(name, timeout_s=60)
             with self.forwarded(f"pod/{name}", RELAY_PORT) as port:

@@ -53,7 +53,10 @@ def test_a_fault_that_needs_a_small_disk_finds_one_where_there_is_one() -> None:
     assert FullDisk().lacks(ComposeTarget.of(Path(), Shape(), IMAGE)) is not None
     small = ComposeTarget.of(Path(), Shape(small_disk=True), IMAGE)
     assert document_of(small)["volumes"]["node-3"]["driver_opts"]["o"].startswith("size=24m")
-    assert document_of(small)["services"]["node-3"]["volumes"][0] == "node-3:/data"
+    services = document_of(small)["services"]
+    assert services["node-3"]["volumes"][0] == "node-3:/data"
+    # Or it would be an empty one when its node is started again.
+    assert "node-3:/disks/node-3:ro" in services["disks"]["volumes"]
 
 
 def test_nodes_keep_their_files_where_faults_find_them(tmp_path: Path) -> None:

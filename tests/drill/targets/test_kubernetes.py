@@ -27,12 +27,13 @@ STORE = {
         "nodes": [f"a-sentinel-{n}.ns.svc.cluster.local:26379" for n in range(3)],
     },
 }
+NODE = {"down_after_ms": 2500}
 SESSIONS = {"ticket_ttl_s": 900, "session_ttl_s": 600, "replay_window_s": 60}
 
 
 def test_what_can_be_done_to_pods_is_played_and_nothing_else() -> None:
     played = {each.id for each in SCENARIOS.values() if lacking(each) is None}
-    assert {"D1", "D2", "D4", "D28"} <= played
+    assert {"D1", "D2", "D4", "D28", "K1", "K2", "K3", "K4", "K5"} <= played
     for not_played in ("D2-lost", "D3", "D5a", "D17", "D26", "N1"):
         assert not_played not in played
 
@@ -70,6 +71,7 @@ def kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     found = Answers(
         {
             "deployments": {"items": [deployment]},
+            "configmap a-node": {"data": {"guarita.yaml": yaml.safe_dump({"node": NODE})}},
             "configmap a": {"data": {"guarita.yaml": yaml.safe_dump(config)}},
             "secret a-secrets": {"data": {"api-key-acme": key}},
             "service a": {"spec": {"ports": [{"port": 80}]}},
@@ -86,6 +88,7 @@ def test_it_finds_the_installation_by_what_is_in_the_namespace(kubectl: dict[str
     assert target.address("a-node-1") == ("a-node-1.ns.svc.cluster.local", 6379)
     assert target.api_key == "the key"
     assert (target.terms.ticket_ttl_s, target.terms.replay_window_s) == (900, 60)
+    assert target.slack_s == 1.5  # a failover takes as much longer as it waits to notice
 
 
 def test_what_cannot_be_drilled_is_said_before_anything_is_done(kubectl: Any) -> None:

@@ -32,6 +32,7 @@ from guarita.drill.targets.local import LocalTarget
 from guarita.drill.targets.running import RunningTarget, place_of
 from guarita.drill.workload.load import Place
 from guarita.errors import ConfigError, HistoryError, TopologyError
+from guarita.topology.helm import CHART
 
 IMAGE = "guarita:latest"
 
@@ -147,6 +148,13 @@ def _as_json(scenario: Scenario) -> dict[str, Any]:
 @click.option(
     "--namespace", default="default", show_default=True, help="Where the chart's installation runs."
 )
+@click.option(
+    "--chart",
+    default=CHART,
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="What the installation in --namespace is upgraded with.",
+)
 @click.option("--seed", type=int, help="Of all that is left to chance (default: by chance).")
 @click.option(
     "--rate", default=200.0, show_default=True, type=click.FloatRange(10), help="Requests a second."
@@ -206,6 +214,7 @@ def run(
     target: str,
     image: str,
     namespace: str,
+    chart: Path,
     url: str | None,
     name: str | None,
     api_key_file: Path | None,
@@ -240,7 +249,7 @@ def run(
         without_network = None
 
         def make_target(_directory: Path, shape: Shape) -> Target:
-            return KubernetesTarget(namespace, shape)
+            return KubernetesTarget(namespace, shape, chart)
 
     else:
         without_network = go_apart(apart=apart)

@@ -8,6 +8,7 @@ from guarita.drill.faults.data import DamagedAof, FullDisk, RestartEmpty, Restar
 from guarita.drill.faults.links import Isolate, IsolatedRestart, LoseAnswers, LossyNetwork
 from guarita.drill.faults.names import SpoilNames, SwapAddresses
 from guarita.drill.faults.passwords import CertificateChange, PasswordChange
+from guarita.drill.faults.release import RollOut, Rotation, Upgrade
 from guarita.drill.faults.roles import (
     ForcedFailover,
     FullRestart,
@@ -52,6 +53,9 @@ _ALL: tuple[type[Fault], ...] = (
     FullRestart,
     PasswordChange,
     CertificateChange,
+    RollOut,
+    Upgrade,
+    Rotation,
     Command,
 )
 

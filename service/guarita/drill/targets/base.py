@@ -17,6 +17,7 @@ from guarita.config import Durability
 from guarita.drill.history import Sample
 from guarita.drill.workload.load import Place
 from guarita.processes import Condition
+from guarita.topology.helm import Release
 
 DAY_S = 86_400
 
@@ -32,6 +33,7 @@ class Power(StrEnum):
     CERTIFICATES = "change certificates while it runs"
     NAMES = "spoil the names of nodes"
     NEIGHBOUR = "swap addresses with another installation"
+    RELEASE = "upgrade a release of the chart"
 
 
 class Breakage(StrEnum):
@@ -89,6 +91,8 @@ class Target(Protocol):
     shape: Shape
     slack_s: float
     """Seconds that a failover takes longer here than on a local installation."""
+    options: str
+    """Of the command that plays on it."""
 
     @property
     def terms(self) -> Terms: ...
@@ -200,6 +204,9 @@ class Target(Protocol):
     def mingled(self) -> Mapping[str, int]:
         """How much of each installation is found in the other one, and what the neighbour lost;
         `not_asked` is 1 where a node of either does not tell."""
+
+    def release(self) -> Release:
+        """The chart's, where that is what runs."""
 
     def mend(self) -> None:
         """Take away every cut and slowness; names are as they were."""

@@ -17,6 +17,7 @@ import redis
 
 from guarita import __version__
 from guarita.drill.clock import rest
+from guarita.drill.faults.release import NO_RELEASE
 from guarita.drill.history import Sample
 from guarita.drill.scenarios import Scenario
 from guarita.drill.targets.base import Power, Shape, Spoilt, Terms
@@ -28,6 +29,7 @@ from guarita.errors import TopologyError
 from guarita.processes import Condition
 from guarita.testing import ClusterInstallation, Installation, SentinelInstallation, engine
 from guarita.testing.document import IMAGE, inner_port
+from guarita.topology.helm import Release
 from guarita.topology.local.nodes import NodeKind
 
 SAMPLE_S = 0.3
@@ -93,6 +95,7 @@ class ComposeTarget:
 
     name = "compose"
     slack_s = SLACK_S
+    options = "--target compose"
 
     def __init__(self, installation: Installation, shape: Shape) -> None:
         self.installation = installation
@@ -149,6 +152,8 @@ class ComposeTarget:
                 return "the addresses of its containers are fixed"
             case Power.AGENTS:
                 return None if self.sentinels else "nodes run without agents here"
+            case Power.RELEASE:
+                return NO_RELEASE
         return None
 
     @property
@@ -305,6 +310,9 @@ class ComposeTarget:
 
     def mingled(self) -> Mapping[str, int]:
         raise TopologyError(str(self.lacks(Power.NEIGHBOUR)))
+
+    def release(self) -> Release:
+        raise TopologyError(str(self.lacks(Power.RELEASE)))
 
     def mend(self) -> None:
         self._links.mend()

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from guarita import __version__
 from guarita.clients import client
 from guarita.config import Address, Credentials
 from guarita.drill.faults.base import Fault
+from guarita.drill.faults.release import OfARelease
 from guarita.drill.faults.stops import (
     FreezeThenKill,
     Kill,
@@ -31,15 +32,17 @@ from guarita.drill.faults.stops import (
     Terminate,
 )
 from guarita.drill.history import Role, Sample
-from guarita.drill.scenarios import Scenario
+from guarita.drill.scenarios import DOWN_AFTER_S, Scenario
 from guarita.drill.targets.base import Power, Shape, Spoilt, Terms
 from guarita.drill.workload.load import Place
 from guarita.errors import TopologyError
 from guarita.processes import Condition, wait_until
+from guarita.topology.helm import CHART, Release, why_no_helm
 from guarita.topology.kubernetes import Forwards, Namespace, pod_is_ready
 
 READY_S = 120.0
 SAMPLE_S = 0.5
+PLACEMENT = ("imagePullSecrets", "nodeSelector", "tolerations", "priorityClassName")
 PLAYED: tuple[type[Fault], ...] = (
     Kill,
     KillSeveral,
@@ -48,6 +51,7 @@ PLAYED: tuple[type[Fault], ...] = (
     PauseSeveral,
     FreezeThenKill,
     RollingRestart,
+    OfARelease,
 )
 _KILL, _STOP, _CONT = 9, 19, 18  # of Linux, whatever this machine is
 
@@ -74,9 +78,12 @@ class _Found:
     labels: dict[str, str]
     port: int
     image: str
+    placement: dict[str, Any]  # of its pods: where they may run, and who may pull the image
     config: dict[str, Any]
+    down_after_s: float
     nodes: tuple[str, ...]
     sentinels: tuple[str, ...]
+    secret_name: str
     secret: dict[str, str]
 
 
@@ -84,13 +91,16 @@ class KubernetesTarget:
     """See `guarita.drill.targets.base.Target`."""
 
     name = "kubernetes"
-    slack_s = 1.0  # down-after is 2000 ms here, and 1000 on a local installation
 
-    def __init__(self, namespace: str, shape: Shape) -> None:
-        """The installation must be the only one in its namespace."""
+    def __init__(self, namespace: str, shape: Shape, chart: Path = CHART) -> None:
+        """The installation must be the only one in its namespace; `chart` is what it is upgraded
+        with."""
         self.shape = shape
+        self._chart = chart
+        self.options = f"--target {self.name} --namespace {namespace} --yes-break-it {namespace}"
         self._namespace = Namespace(namespace)
         self._found = _find(self._namespace)
+        self.slack_s = self._found.down_after_s - DOWN_AFTER_S
         self._stack = ExitStack()
         self._forwards = Forwards(self._namespace)
         self._port = 0
@@ -116,7 +126,9 @@ class KubernetesTarget:
         to = f"{self._found.service}:{self._found.port}"
         labels = self._found.labels | {"app.kubernetes.io/component": "test"}
         name = f"{self._found.service}-drill"
-        relayed = self._namespace.relayed(name, self._found.image, labels, to)
+        relayed = self._namespace.relayed(
+            name, self._found.image, labels, to, self._found.placement
+        )
         self._port = self._stack.enter_context(relayed)
         if not wait_until(lambda: self.obstacle() is None, timeout_s=READY_S, pause_s=0.5):
             raise TopologyError(f"the installation is not well: {self.obstacle()}")
@@ -137,6 +149,8 @@ class KubernetesTarget:
                 return "the files of its pods are out of reach"
             case Power.NEIGHBOUR:
                 return "it knows of no other installation there"
+            case Power.RELEASE:
+                return why_no_helm(self._chart)
             case Power.LOSE | Power.PASSWORDS | Power.CERTIFICATES | Power.NAMES:
                 return "that is not done in a cluster"
         return None
@@ -211,6 +225,8 @@ class KubernetesTarget:
         return None
 
     def wait_settled(self) -> None:
+        # Its passwords may have been changed.
+        self._found = replace(self._found, secret=_secret(self._namespace, self._found.secret_name))
         if not wait_until(lambda: self.obstacle() is None, timeout_s=READY_S, pause_s=0.5):
             raise TopologyError(f"the installation is not well: {self.obstacle()}")
 
@@ -306,6 +322,12 @@ class KubernetesTarget:
     def mingled(self) -> Mapping[str, int]:
         raise TopologyError(str(self.lacks(Power.NEIGHBOUR)))
 
+    def release(self) -> Release:
+        if reason := self.lacks(Power.RELEASE):
+            raise TopologyError(reason)
+        name = self._found.labels["app.kubernetes.io/instance"]
+        return Release(self._namespace, name, self._chart)
+
     def lost_packets(self) -> int:
         """None are lost here."""
         return 0
@@ -330,7 +352,7 @@ class KubernetesTarget:
                 told: Any = asked.sentinel_get_master_addr_by_name(self._primary_name)
         except (redis.RedisError, OSError):
             return None
-        return self._by_address.get((told[0], int(told[1]))) if told else None
+        return self._by_address.get((told[0].decode(), int(told[1]))) if told else None
 
     def _sample(self, at_us: int, name: str, info: dict[str, Any]) -> Sample:
         if info["loading"]:
@@ -373,15 +395,29 @@ def _find(namespace: Namespace) -> _Found:
         for volume in spec["volumes"]
         if volume["name"] == "secrets"
     )
-    data = namespace.get("secret", secret)["data"]
     store = config["store"]
     return _Found(
         service=name,
         labels=deployment["spec"]["selector"]["matchLabels"],
         port=int(namespace.get("service", name)["spec"]["ports"][0]["port"]),
         image=spec["containers"][0]["image"],
+        placement={key: spec[key] for key in PLACEMENT if key in spec},
         config=config,
+        down_after_s=_node_config(namespace, name)["down_after_ms"] / 1000,
         nodes=tuple(each.partition(".")[0] for each in store["data_nodes"]),
         sentinels=tuple(each.partition(".")[0] for each in store["sentinel"]["nodes"]),
-        secret={key: base64.b64decode(value).decode() for key, value in data.items()},
+        secret_name=secret,
+        secret=_secret(namespace, secret),
     )
+
+
+def _secret(namespace: Namespace, name: str) -> dict[str, str]:
+    data = namespace.get("secret", name)["data"]
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def _node_config(namespace: Namespace, name: str) -> dict[str, Any]:
+    """What its data nodes read as `node`."""
+    text = namespace.get("configmap", f"{name}-node")["data"]["guarita.yaml"]
+    node: dict[str, Any] = yaml.safe_load(text)["node"]
+    return node

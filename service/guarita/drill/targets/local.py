@@ -14,6 +14,7 @@ import redis
 
 from guarita import __version__
 from guarita.drill.clock import rest
+from guarita.drill.faults.release import NO_RELEASE
 from guarita.drill.history import Sample
 from guarita.drill.targets import proxies
 from guarita.drill.targets.base import Power, Shape, Spoilt, Terms
@@ -35,6 +36,7 @@ from guarita.drill.workload.load import Place
 from guarita.errors import TopologyError
 from guarita.processes import Condition, wait_until
 from guarita.servers import find_server
+from guarita.topology.helm import Release
 from guarita.topology.local import Node
 from guarita.topology.local.ports import HOST, free_ports
 from guarita.topology.local.sentinel import PRIMARY_NAME
@@ -47,6 +49,7 @@ class LocalTarget:
     """See `guarita.drill.targets.base.Target`."""
 
     slack_s = 0.0
+    options = ""
 
     def __init__(self, directory: Path, shape: Shape, *, without_network: str | None) -> None:
         """`without_network`: why there can be no network of its own; None: this process is in one
@@ -104,6 +107,8 @@ class LocalTarget:
                 return None if self.shape.agents else "nodes run without agents here"
             case Power.CERTIFICATES if not self.shape.tls:
                 return "its nodes speak no TLS"
+            case Power.RELEASE:
+                return NO_RELEASE
         return None
 
     @property
@@ -295,6 +300,9 @@ class LocalTarget:
         if self._neighbour is None:
             raise TopologyError(str(self.lacks(Power.NEIGHBOUR)))
         return self._neighbour.mingled()
+
+    def release(self) -> Release:
+        raise TopologyError(str(self.lacks(Power.RELEASE)))
 
     def mend(self) -> None:
         for each in (self._network, self._proxies):

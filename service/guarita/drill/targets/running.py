@@ -19,6 +19,7 @@ from guarita.drill.targets.base import Power, Shape, Spoilt, Terms
 from guarita.drill.workload.load import Place
 from guarita.errors import TopologyError
 from guarita.processes import Condition, wait_until
+from guarita.topology.helm import Release
 
 READY_S = 90.0
 ASK_S = 5.0
@@ -51,6 +52,8 @@ class RunningTarget:
         self.api_key = api_key
         self.terms = terms
         self._place = place
+        url = f"{'https' if place.tls else 'http'}://{place.host}:{place.port}"
+        self.options = f"--url {url} --yes-break-it {place.name}"
 
     def start(self) -> None:
         self.wait_settled()
@@ -158,6 +161,9 @@ class RunningTarget:
         _refuse(who)
 
     def mingled(self) -> Mapping[str, int]:
+        _refuse()
+
+    def release(self) -> Release:
         _refuse()
 
     def lost_packets(self) -> int:

@@ -1,0 +1,77 @@
+"""A release of the chart that runs in a namespace, changed by `helm` and `kubectl rollout`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from guarita.errors import TopologyError
+from guarita.topology.kubernetes import Namespace
+
+ROLLED_S = 480.0
+CHART = Path("helm/guarita")
+
+
+def why_no_helm(chart: Path) -> str | None:
+    """In words, why a release cannot be upgraded from here; None where it can."""
+    if shutil.which("helm") is None:
+        return "helm is not installed: https://helm.sh/docs/intro/install/"
+    if not (chart / "Chart.yaml").is_file():
+        return f"there is no chart at {chart}: say where it is with --chart"
+    return None
+
+
+class Release:
+    """All raise `TopologyError` with what helm or kubectl said."""
+
+    def __init__(self, namespace: Namespace, name: str, chart: Path) -> None:
+        """`name` as `helm list` shows it."""
+        self._namespace = namespace
+        self._name = name
+        self._chart = chart
+
+    def value(self, path: str) -> Any:
+        """What it was installed with, the chart's defaults included, at `nodes.replicas` or so."""
+        found: Any = json.loads(self._helm("get", "values", self._name, "--all", "--output=json"))
+        for step in path.split("."):
+            found = found[step]
+        return found
+
+    def upgrade(self, changes: Mapping[str, Any]) -> None:
+        """`helm upgrade` with these beside what it has; returns when all pods are new and ready."""
+        self._helm(
+            *("upgrade", self._name, str(self._chart), "--reuse-values", "--wait"),
+            *(f"--timeout={ROLLED_S:.0f}s",),
+            *(f"--set-json={path}={json.dumps(value)}" for path, value in changes.items()),
+        )
+        for part in self.parts():
+            self.wait_rolled(part)
+
+    def parts(self) -> Iterator[str]:
+        """What has pods, as `kind/name`: data nodes, Sentinels, the service."""
+        selector = f"app.kubernetes.io/instance={self._name}"
+        for kind in ("statefulset", "deployment"):
+            found = self._namespace.get(kind, "--selector", selector)["items"]
+            for name in sorted(each["metadata"]["name"] for each in found):
+                yield f"{kind}/{name}"
+
+    def restart(self, part: str) -> None:
+        """Pod after pod; returns when all are new and ready."""
+        self._namespace.run("rollout", "restart", part)
+        self.wait_rolled(part)
+
+    def wait_rolled(self, part: str) -> None:
+        self._namespace.run(
+            *("rollout", "status", part, f"--timeout={ROLLED_S:.0f}s"), timeout_s=ROLLED_S + 10
+        )
+
+    def _helm(self, *arguments: str) -> str:
+        command = ["helm", "--namespace", self._namespace.name, *arguments]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if ended.returncode:
+            raise TopologyError(f"helm {arguments[0]}: {ended.stderr.strip()}")
+        return ended.stdout
