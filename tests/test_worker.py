@@ -47,14 +47,12 @@ def test_a_stop_lets_nobody_in_whom_no_worker_would_take_in(tmp_path: Path) -> N
         here = ("127.0.0.1", service.port)
         let_in = [open_ones.enter_context(socket.create_connection(here))]
         service.process.send_signal(signal.SIGTERM)
-        with suppress(TimeoutError):
+        with suppress(ConnectionRefusedError):
             while True:  # the signal is on its way
-                let_in.append(open_ones.enter_context(socket.create_connection(here, timeout=0.3)))
+                let_in.append(open_ones.enter_context(socket.create_connection(here)))
         os.kill(worker, signal.SIGCONT)
         for caller in let_in:
             caller.settimeout(30)
             caller.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
             assert caller.recv(12) == b"HTTP/1.1 200"
         assert service.process.wait(timeout=30) == 0
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(here)

@@ -59,22 +59,6 @@ class Worker(GeventWorker):  # type: ignore[misc]
     limits = Limits()
     sweep_s = 1.0
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._acceptors: list[Acceptor] = []
-
-    def handle_exit(self, sig: Any, frame: Any) -> None:
-        """SIGTERM: close at once, not when gunicorn's loop looks the next time (up to 1 s later).
-
-        Until then whoever calls would wait in vain: the arbiter has let nobody in any more.
-        """
-        super().handle_exit(sig, frame)
-        gevent.spawn(self._close)  # not in a signal handler
-
-    def _close(self) -> None:
-        for acceptor in self._acceptors:
-            acceptor.close()
-
     def patch(self) -> None:
         with patching():
             super().patch()
@@ -94,9 +78,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
             sweeping.kill()
 
     def server_class(self, listener: Any, *, spawn: Any, **_of_pywsgi: Any) -> StreamServer:
-        acceptor = Acceptor(listener, handle=partial(self.handle, listener), spawn=spawn)
-        self._acceptors.append(acceptor)
-        return acceptor
+        return Acceptor(listener, handle=partial(self.handle, listener), spawn=spawn)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         client.setblocking(1)

@@ -33,18 +33,26 @@ def test_a_unix_socket_does_not_tell(tmp_path: Path) -> None:
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 def test_who_has_begun_is_let_in_and_nobody_after_him(address: str) -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.create_server((address, 0), family=family) as listener:
+    try:
+        listener = socket.create_server((address, 0), family=family)
+    except OSError as exc:
+        pytest.skip(f"this machine has no {address}: {exc}")
+    with listener:
         where = listener.getsockname()[:2]
         with socket.create_connection(where) as early:
             let_nobody_in(listener)
-            with pytest.raises(TimeoutError):
-                socket.create_connection(where, timeout=0.2)
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(where)
             early.sendall(b"asked")
-            accepted = listener.accept()[0]
-            with accepted:
+            with listener.accept()[0] as accepted:
                 assert accepted.recv(5) == b"asked"
                 accepted.sendall(b"answered")
             assert early.recv(8) == b"answered"
-        listener.close()
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(where, timeout=5)
+
+
+def test_a_unix_socket_lets_in_as_before(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as caller:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        let_nobody_in(listener)
+        caller.connect(str(tmp_path / "s"))

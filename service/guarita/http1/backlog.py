@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import socket
 import struct
 import sys
+from contextlib import suppress
 
 _UNACKED_AT = 24  # in struct tcp_info of linux/tcp.h
 _UNACKED = struct.Struct("I")
-
-_SO_ATTACH_FILTER = 26  # of asm-generic/socket.h; socket(7)
-_INSTRUCTION = struct.Struct("HBBI")  # struct sock_filter of linux/filter.h
-_PROGRAM = struct.Struct("HP")  # struct sock_fprog
-_BPF_LOAD_BYTE, _BPF_JUMP_IF_ANY_SET, _BPF_RETURN = 0x30, 0x45, 0x06
-_FLAGS_AT, _SYN = 13, 0x02  # in a TCP header: RFC 9293, 3.1
-_BUT_NO_SYN = b"".join(
-    _INSTRUCTION.pack(*instruction)
-    for instruction in (
-        (_BPF_LOAD_BYTE, 0, 0, _FLAGS_AT),
-        (_BPF_JUMP_IF_ANY_SET, 0, 1, _SYN),
-        (_BPF_RETURN, 0, 0, 0),
-        (_BPF_RETURN, 0, 0, 0xFFFFFFFF),
-    )
-)
+_SO_BINDTOIFINDEX = 62  # asm-generic/socket.h
+_NO_INTERFACE = 2**31 - 1  # the kernel counts them from 1, and never comes so far
 
 
 def unaccepted(listener: socket.socket) -> int:
@@ -40,15 +27,14 @@ def unaccepted(listener: socket.socket) -> int:
 
 
 def let_nobody_in(listener: socket.socket) -> None:
-    """No connection begins here any more; those that have begun come into the queue as ever.
+    """Refuse every new connection, and keep those that are in the queue or on their way into it.
 
     For good, and for every process that shares the listener. Whoever empties the queue after this
-    may close: between a look at the queue that finds nothing and the close, the kernel would let
-    one in and reset it. A caller who comes now gets no answer, calls again after 1 s (RFC 6298,
-    5.7) and is refused, since nobody listens by then. Does nothing where it is not Linux.
+    may close: the kernel resets whom it lets in between the last look at the queue and the close.
+    The listener is bound to an interface that there is not, so that nothing which comes is for it;
+    Linux lets everybody do that since 5.7 (its commit c427bfec18f2). Where it cannot be done,
+    nothing is.
     """
-    if sys.platform != "linux" or listener.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    code = ctypes.create_string_buffer(_BUT_NO_SYN, len(_BUT_NO_SYN))
-    program = _PROGRAM.pack(len(_BUT_NO_SYN) // _INSTRUCTION.size, ctypes.addressof(code))
-    listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    if sys.platform == "linux" and listener.family in (socket.AF_INET, socket.AF_INET6):
+        with suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, _SO_BINDTOIFINDEX, _NO_INTERFACE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, cast
@@ -17,6 +18,9 @@ import httptools
 HOST = "127.0.0.1"
 _HOST_LINE = f"Host: {HOST}".encode()
 IDLE = 64  # connections that are kept; a stall may open a thousand more
+# One that was idle for longer is not used again: a server may close it at any time (RFC 9112,
+# 9.3.1), and a call that crosses with that is lost. An instance that stops waits for 2 s.
+IDLE_S = 1.0
 CONNECT_S = 10.0
 ANSWER_S = 30.0  # far beyond the deadline that the service itself keeps
 
@@ -75,6 +79,7 @@ class Client:
             connection.close()
             raise AnswerLostError(f"no answer within {ANSWER_S:g} s") from exc
         if len(self._idle) < IDLE and not connection.closing:
+            connection.used_s = time.monotonic()
             self._idle.append(connection)
         else:
             connection.close()
@@ -92,10 +97,12 @@ class Client:
             await asyncio.sleep(0)
 
     def _take(self) -> _Connection | None:
+        too_long_ago_s = time.monotonic() - IDLE_S
         while self._idle:
             connection = self._idle.popleft()
-            if not connection.closing:
+            if not connection.closing and connection.used_s > too_long_ago_s:
                 return connection
+            connection.close()
         return None
 
     async def _connect(self) -> _Connection:
@@ -112,6 +119,8 @@ class Client:
 
 class _Connection(asyncio.Protocol):
     """One call at a time; httptools calls the `on_` methods."""
+
+    used_s = 0.0  # when it last was, by the monotonic clock
 
     def __init__(self, open_ones: set[_Connection]) -> None:
         """While it is open it is one of `open_ones`."""
