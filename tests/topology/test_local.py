@@ -130,6 +130,8 @@ def test_sentinels_look_often_enough_to_keep_a_new_primary_also_after_a_restart(
         assert 2 * int(periods["PING-PERIOD"]) <= sentinel.down_after_ms
         # Nobody is promoted whose last INFO is older, and that comes once a second at best.
         assert 5 * int(periods["PING-PERIOD"]) >= 1500
+        # Nor who lost the primary ten down-afters before that was taken for down.
+        assert int(periods["TILT-PERIOD"]) < 10 * sentinel.down_after_ms
 
 
 def test_a_failover_on_request_names_another_primary(sentinel: LocalSentinel) -> None:

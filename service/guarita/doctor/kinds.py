@@ -156,8 +156,9 @@ class Kind(Enum):
     )
     TILT = _error(
         "A Sentinel is in TILT mode.",
-        "It was paused or its clock jumped, and for 30 s it decides nothing.",
-        "Wait 30 s. If it comes again, give its machine processor time and a steady clock.",
+        "It was paused or its clock jumped, and it decides nothing: for five times "
+        "`node.down_after_ms` under its agent, else for 30 s.",
+        "Wait for so long. If it comes again, give its machine processor time and a steady clock.",
     )
     NO_QUORUM = _error(
         "A Sentinel says that a failover could not be agreed (CKQUORUM).",

@@ -30,7 +30,7 @@ from guarita.node.passwords import (
     signing_in,
 )
 from guarita.node.peers import Agents
-from guarita.node.sentinel_conf import PERIODS_MS, Memory, remembered, sentinel_lines
+from guarita.node.sentinel_conf import Memory, periods_ms, remembered, sentinel_lines
 from guarita.node.sentinel_view import View, named_by_majority, sentinels_of
 from guarita.servers import find_server
 from guarita.stores.durability import Address
@@ -233,7 +233,8 @@ class SentinelAgent:
 
     def _prepare(self) -> bool:
         """Tell it what no configuration file can hold; False while it does not answer."""
-        periods = [word for pair in PERIODS_MS.items() for word in pair]
+        told = periods_ms(self._settings.node.down_after_ms)
+        periods = [word for pair in told.items() for word in pair]
         try:
             self._own.execute_command("SENTINEL", "DEBUG", *periods)  # type: ignore[no-untyped-call]
         except (RedisError, OSError, ValueError):

@@ -25,7 +25,18 @@ from guarita.stores.durability import Address
 # is set, and up to 0.1 s late. So 200 finds nobody in one of thirty failovers, and the next attempt
 # is made after twice the failover timeout. 300 leaves 0.4 s for a busy machine.
 # At the usual 10000 it learns of a new replica, or of a primary that became one, too late.
-PERIODS_MS = {"ping-period": 300, "info-period": 1000}
+#
+# A Sentinel in TILT decides nothing, and takes a dead primary for down only when that is over. It
+# promotes no replica that had lost its link ten down-afters before it took the primary for down,
+# not later either (`max_master_down_time` there): at the usual 30000 none of a primary that died
+# early in it, so that a failover waits for a Sentinel that was not in TILT to be elected.
+_PERIODS_MS = {"ping-period": 300, "info-period": 1000}
+TILT_DOWN_AFTERS = 5
+
+
+def periods_ms(down_after_ms: int) -> dict[str, int]:
+    """What SENTINEL DEBUG is told."""
+    return {**_PERIODS_MS, "tilt-period": TILT_DOWN_AFTERS * down_after_ms}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import yaml
 from guarita import processes
 from guarita.config import Durability
 from guarita.errors import TopologyError
-from guarita.node.sentinel_conf import PERIODS_MS
+from guarita.node.sentinel_conf import periods_ms
 from guarita.topology.local.installation import Installation
 from guarita.topology.local.nodes import Node
 
@@ -172,7 +172,7 @@ class LocalSentinel(Installation):
 
     def prepare(self, node: Node) -> None:
         if node.kind == "sentinel" and node.http_port is None:
-            periods = [word for pair in PERIODS_MS.items() for word in pair]
+            periods = [word for pair in periods_ms(self.down_after_ms).items() for word in pair]
             with self.client(node) as client:
                 client.execute_command("SENTINEL", "DEBUG", *periods)
 
