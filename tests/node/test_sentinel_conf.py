@@ -9,7 +9,13 @@ from typing import Any
 import yaml
 
 from guarita.config import Settings, load
-from guarita.node.sentinel_conf import Memory, remembered, sentinel_id, sentinel_lines
+from guarita.node.sentinel_conf import (
+    Memory,
+    periods_ms,
+    remembered,
+    sentinel_id,
+    sentinel_lines,
+)
 
 SENTINELS = ["127.0.0.1:26379", "127.0.0.1:26380", "127.0.0.1:26381"]
 PEERS = ["127.0.0.1:6379", "127.0.0.1:6380", "127.0.0.1:6381"]
@@ -111,3 +117,10 @@ def test_it_signs_in_as_the_user_of_its_role(tmp_path: Path) -> None:
     )
     open_doors = lines(tmp_path)
     assert not any("pass" in line for line in open_doors)
+
+
+def test_tilt_is_over_before_a_replica_is_too_old_and_never_longer_than_by_itself() -> None:
+    for down_after_ms in (200, 1000, 2000, 5000, 6000, 30_000):
+        tilt_ms = periods_ms(down_after_ms)["tilt-period"]
+        assert tilt_ms < 10 * down_after_ms
+        assert tilt_ms <= 30_000

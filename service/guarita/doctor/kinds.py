@@ -157,7 +157,7 @@ class Kind(Enum):
     TILT = _error(
         "A Sentinel is in TILT mode.",
         "It was paused or its clock jumped, and it decides nothing: for five times "
-        "`node.down_after_ms` under its agent, else for 30 s.",
+        "`node.down_after_ms` under its agent, and 30 s at most.",
         "Wait for so long. If it comes again, give its machine processor time and a steady clock.",
     )
     NO_QUORUM = _error(

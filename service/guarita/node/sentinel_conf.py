@@ -31,12 +31,13 @@ from guarita.stores.durability import Address
 # not later either (`max_master_down_time` there): at the usual 30000 none of a primary that died
 # early in it, so that a failover waits for a Sentinel that was not in TILT to be elected.
 _PERIODS_MS = {"ping-period": 300, "info-period": 1000}
-TILT_DOWN_AFTERS = 5
+_TILT_DOWN_AFTERS = 5
+_TILT_MS = 30_000  # what it is by itself
 
 
 def periods_ms(down_after_ms: int) -> dict[str, int]:
     """What SENTINEL DEBUG is told."""
-    return {**_PERIODS_MS, "tilt-period": TILT_DOWN_AFTERS * down_after_ms}
+    return {**_PERIODS_MS, "tilt-period": min(_TILT_MS, _TILT_DOWN_AFTERS * down_after_ms)}
 
 
 @dataclass(frozen=True, slots=True)
