@@ -49,7 +49,7 @@ def test_a_stop_lets_nobody_in_whom_no_worker_would_take_in(tmp_path: Path) -> N
         service.process.send_signal(signal.SIGTERM)
         with suppress(ConnectionRefusedError):
             while True:  # the signal is on its way
-                let_in.append(open_ones.enter_context(socket.create_connection(here)))
+                let_in.append(open_ones.enter_context(socket.create_connection(here, timeout=5)))
         os.kill(worker, signal.SIGCONT)
         for caller in let_in:
             caller.settimeout(30)

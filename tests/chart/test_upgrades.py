@@ -55,6 +55,21 @@ def test_other_volumes_are_refused_while_a_stateful_set_has_them(
 def test_a_volume_of_the_same_size_in_other_words_is_the_same(release: Release) -> None:
     release.runs(render({"nodes": {"persistence": {"size": "2Gi"}}}).objects)
     assert release.upgrade({"nodes": {"persistence": {"size": "2048Mi"}}})
+    # As the API server keeps one that is not a whole number of bytes.
+    claim = release.objects["statefulsets", "auth-guarita-node"]["spec"]["volumeClaimTemplates"][0]
+    claim["spec"]["resources"]["requests"]["storage"] = "2362232012800m"
+    assert release.upgrade({"nodes": {"persistence": {"size": "2.2Gi"}}})
+
+
+def test_a_release_whose_volumes_are_small_is_upgraded_all_the_same(release: Release) -> None:
+    small = {"nodes": {"persistence": {"size": "700Mi"}}}
+    assert "is less than 768Mi" in release.refusal(small)
+    release.runs(render({"nodes": {"memoryMb": 64, "persistence": {"size": "700Mi"}}}).objects)
+    assert release.upgrade(small)
+
+
+def test_resources_that_are_nobodys_to_say_are_left_out(release: Release) -> None:
+    assert release.upgrade({"nodes": {"resources": None}})
 
 
 def test_no_volumes_any_more_is_refused_while_there_are_some(release: Release) -> None:

@@ -209,7 +209,7 @@ class Release:
         over = threading.Event()
 
         def look() -> None:
-            while not over.is_set() and not seen_s:
+            while not over.wait(0.02) and not seen_s:
                 with contextlib.suppress(TopologyError):
                     if target.primary() != before:
                         seen_s.append(time.monotonic())

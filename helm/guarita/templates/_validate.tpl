@@ -65,7 +65,7 @@
 {{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) -}}
 {{- $problems = append $problems "service.autoscaling.minReplicas: must not be more than maxReplicas" -}}
 {{- end -}}
-{{- if and .enabled (not (dig "requests" "cpu" "" $.Values.service.resources)) -}}
+{{- if and .enabled (not (dig "requests" "cpu" "" ($.Values.service.resources | default dict))) -}}
 {{- $problems = append $problems "service.resources.requests.cpu: needed with service.autoscaling.enabled, which aims at a percentage of it" -}}
 {{- end -}}
 {{- end -}}
@@ -107,7 +107,7 @@
 
 {{/* A quantity of Kubernetes in MiB, 0 where there is none: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/ */}}
 {{- define "guarita.mebibytes" -}}
-{{- $units := dict "" 1.0 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 -}}
+{{- $units := dict "" 1.0 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "m" 0.001 "Pi" 1125899906842624.0 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 -}}
 {{- $unit := regexFind "[A-Za-z]*$" (toString .) -}}
 {{- if hasKey $units $unit -}}
 {{- floor (divf (mulf (float64 (trimSuffix $unit (toString .))) (get $units $unit)) 1048576) -}}
@@ -117,12 +117,14 @@
 {{- define "guarita.nodeProblems" -}}
 {{- $problems := list -}}
 {{- with .Values.nodes -}}
-{{- $limit := dig "limits" "memory" "" .resources -}}
+{{- $limit := dig "limits" "memory" "" (.resources | default dict) | toString -}}
 {{- $needed := add (mul 2 (int .memoryMb)) 128 -}}
 {{- if and $limit (lt (include "guarita.mebibytes" $limit | float64) (float64 $needed)) -}}
 {{- $problems = append $problems (printf "nodes.resources.limits.memory: %s is less than %dMi, which is nodes.memoryMb twice and 128Mi: while its file is rewritten the server would be killed" $limit $needed) -}}
 {{- end -}}
-{{- if and .persistence.enabled (lt (include "guarita.mebibytes" .persistence.size | float64) (float64 (mul 3 (int .memoryMb)))) -}}
+{{- /* What runs has its volumes, and could not have others. */}}
+{{- $runs := include "guarita.statefulSet" (dict "root" $ "component" "node") | fromJson -}}
+{{- if and .persistence.enabled (not $runs) (lt (include "guarita.mebibytes" .persistence.size | float64) (float64 (mul 3 (int .memoryMb)))) -}}
 {{- $problems = append $problems (printf "nodes.persistence.size: %s is less than %dMi, which is nodes.memoryMb thrice: the file, its new version, and what is written meanwhile" .persistence.size (mul 3 (int .memoryMb))) -}}
 {{- end -}}
 {{- if and (eq $.Values.topology "cluster") (gt (int .maxUnavailable) 1) -}}
@@ -222,8 +224,9 @@
 {{- $missing := list -}}
 {{- range include "guarita.pods" (dict "root" $ "component" $component) | fromJsonArray -}}
 {{- $isReady := false -}}
-{{- range dig "status" "conditions" list (lookup "v1" "Pod" $.Release.Namespace . | default dict) -}}
-{{- if and (eq .type "Ready") (eq .status "True") -}}{{- $isReady = true -}}{{- end -}}
+{{- $pod := lookup "v1" "Pod" $.Release.Namespace . | default dict -}}
+{{- range dig "status" "conditions" list $pod -}}
+{{- if and (eq .type "Ready") (eq .status "True") (not (dig "metadata" "deletionTimestamp" "" $pod)) -}}{{- $isReady = true -}}{{- end -}}
 {{- end -}}
 {{- if not $isReady -}}{{- $missing = append $missing . -}}{{- end -}}
 {{- end -}}

@@ -409,9 +409,9 @@ _ALL = (
         "D24",
         "SIGSTOP two Sentinels for 3 seconds, then kill -9 the primary",
         # An election that is lost meanwhile is tried again after 6 seconds.
-        "writes go on within 17 seconds: 5 of TILT, and an election that is lost meanwhile",
+        "writes go on within 22 seconds: five down-afters of TILT, and an election that is lost",
         (PauseSeveral(), Kill(for_s=None)),
-        pause_s=17.0,
+        pause_s=22.0,
         failed=None,
         at_most={"no_tilt": 0, "not_switched": 0},
         durabilities=_BALANCED,

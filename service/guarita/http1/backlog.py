@@ -27,7 +27,8 @@ def unaccepted(listener: socket.socket) -> int:
 
 
 def let_nobody_in(listener: socket.socket) -> None:
-    """Refuse every new connection, and keep those that are in the queue or on their way into it.
+    """Refuse every new connection, and keep those that are in the queue; those whose handshake has
+    begun come into it as ever.
 
     For good, and for every process that shares the listener. Whoever empties the queue after this
     may close: the kernel resets whom it lets in between the last look at the queue and the close.

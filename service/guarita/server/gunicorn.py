@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from guarita.sessions import Sessions
 
 
+HANDSHAKE_S = 0.2  # for callers whose connection has begun; more than most round trips
+
+
 def run(service: Service) -> None:
     """Serve until SIGTERM or SIGINT; ends the process."""
     _Server(service).run()
@@ -26,10 +32,18 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
     """gunicorn's, which lets nobody in before its workers take in the last ones and close."""
 
     def stop(self, graceful: bool = True) -> None:
-        if self.reexec_pid == self.master_pid == 0:  # no other arbiter has the same listeners
+        if self._has_listeners_alone():
             for listener in self.LISTENERS:
                 let_nobody_in(listener.sock)
+            if graceful and self.LISTENERS:
+                time.sleep(HANDSHAKE_S)
         super().stop(graceful)
+
+    def _has_listeners_alone(self) -> bool:
+        """Nobody goes on with them: no other arbiter that was executed anew, not the one whose
+        child failed to be that, and not systemd."""
+        is_only = self.reexec_pid == self.master_pid == 0 and self.pid == os.getpid()
+        return is_only and not self.systemd
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
@@ -63,7 +77,10 @@ class _Server(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def run(self) -> None:
-        _Arbiter(self).run()
+        try:
+            _Arbiter(self).run()
+        except RuntimeError as exc:  # as gunicorn's own
+            sys.exit(f"Error: {exc}")
 
     def load(self) -> App:
         self._sessions, app = self._service.open()

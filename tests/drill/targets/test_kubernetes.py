@@ -31,9 +31,16 @@ NODE = {"down_after_ms": 2500}
 SESSIONS = {"ticket_ttl_s": 900, "session_ttl_s": 600, "replay_window_s": 60}
 
 
+def test_a_release_is_upgraded_where_there_is_helm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    reasons = {each: lacking(SCENARIOS[each]) for each in ("K1", "K2", "K3", "K4", "K5")}
+    assert {each for each, reason in reasons.items() if reason is None} == {"K1"}
+    assert "helm is not installed" in str(reasons["K2"])
+
+
 def test_what_can_be_done_to_pods_is_played_and_nothing_else() -> None:
     played = {each.id for each in SCENARIOS.values() if lacking(each) is None}
-    assert {"D1", "D2", "D4", "D28", "K1", "K2", "K3", "K4", "K5"} <= played
+    assert {"D1", "D2", "D4", "D28", "K1"} <= played
     for not_played in ("D2-lost", "D3", "D5a", "D17", "D26", "N1"):
         assert not_played not in played
 
@@ -115,6 +122,13 @@ def test_what_runs_in_a_namespace_is_left_alone_unless_it_is_named_twice(
     ended = run_in_x(*words, "--out", tmp_path / "out")
     assert ended.exit_code == 3
     assert "--yes-break-it x" in ended.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_chart_nothing_is_upgraded_and_nothing_begun(tmp_path: Path) -> None:
+    ended = run_in_x("K3", "--yes-break-it", "x", "--chart", tmp_path, "--out", tmp_path / "out")
+    assert ended.exit_code == 3
+    assert f"there is no chart at {tmp_path}: say where" in " ".join(ended.output.split())
     assert not (tmp_path / "out").exists()
 
 

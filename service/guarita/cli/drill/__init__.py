@@ -243,8 +243,10 @@ def run(
         without_network = None
         make_target = partial(ComposeTarget.of, image=image)
     elif target == "kubernetes":
-        from guarita.drill.targets.kubernetes import KubernetesTarget
+        from guarita.drill.targets.kubernetes import KubernetesTarget, upgrades
 
+        if any(map(upgrades, chosen)) and not (chart / "Chart.yaml").is_file():
+            raise click.UsageError(f"there is no chart at {chart}: say where it is with --chart")
         _check_named(namespace, name, f"what runs in the namespace {namespace}")
         without_network = None
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from guarita.drill.faults.base import Fault, Scene, Undo, nothing_to_heal
 from guarita.drill.targets.base import Power, Target
+from guarita.errors import TopologyError
 
 NO_RELEASE = "it is no release of the chart"
 
@@ -46,13 +48,18 @@ class Upgrade(OfARelease):
     def inject(self, scene: Scene) -> Undo:
         release = scene.target.release()
         before = {path: release.value(path) for path in self.values}
-        scene.tell(f"helm upgrade: {_words(self.values)}")
-        release.upgrade(self.values)
 
         def back() -> None:
             scene.note(f"helm upgrade: {_words(before)}")
             release.upgrade(before)
 
+        scene.tell(f"helm upgrade: {_words(self.values)}")
+        try:
+            release.upgrade(self.values)
+        except TopologyError:  # such as where there are too few machines for more pods
+            with suppress(TopologyError):
+                back()
+            raise
         return back
 
 

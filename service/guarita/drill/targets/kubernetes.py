@@ -21,7 +21,7 @@ from guarita import __version__
 from guarita.clients import client
 from guarita.config import Address, Credentials
 from guarita.drill.faults.base import Fault
-from guarita.drill.faults.release import OfARelease
+from guarita.drill.faults.release import OfARelease, Rotation, Upgrade
 from guarita.drill.faults.stops import (
     FreezeThenKill,
     Kill,
@@ -67,7 +67,12 @@ def lacking(scenario: Scenario) -> str | None:
         return f"{', '.join(strange)} cannot be done in a cluster"
     if any(isinstance(each, Kill) and each.for_s is None for each in scenario.faults):
         return "a pod that is gone is made anew at once"
-    return None
+    return why_no_helm() if upgrades(scenario) else None
+
+
+def upgrades(scenario: Scenario) -> bool:
+    """Whether it needs helm and a chart."""
+    return any(isinstance(each, Upgrade | Rotation) for each in scenario.faults)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,8 @@ class KubernetesTarget:
         self.shape = shape
         self._chart = chart
         self.options = f"--target {self.name} --namespace {namespace} --yes-break-it {namespace}"
+        if chart != CHART:
+            self.options += f" --chart {chart}"
         self._namespace = Namespace(namespace)
         self._found = _find(self._namespace)
         self.slack_s = self._found.down_after_s - DOWN_AFTER_S
@@ -149,8 +156,6 @@ class KubernetesTarget:
                 return "the files of its pods are out of reach"
             case Power.NEIGHBOUR:
                 return "it knows of no other installation there"
-            case Power.RELEASE:
-                return why_no_helm(self._chart)
             case Power.LOSE | Power.PASSWORDS | Power.CERTIFICATES | Power.NAMES:
                 return "that is not done in a cluster"
         return None
@@ -323,10 +328,7 @@ class KubernetesTarget:
         raise TopologyError(str(self.lacks(Power.NEIGHBOUR)))
 
     def release(self) -> Release:
-        if reason := self.lacks(Power.RELEASE):
-            raise TopologyError(reason)
-        name = self._found.labels["app.kubernetes.io/instance"]
-        return Release(self._namespace, name, self._chart)
+        return Release(self._namespace, self._found.labels, self._chart)
 
     def lost_packets(self) -> int:
         """None are lost here."""
