@@ -16,7 +16,7 @@ from guarita.drill.faults.base import Scene
 from guarita.drill.history import Event, EventKind, Header, Measured, Phase, Turn
 from guarita.drill.lines import Writer
 from guarita.drill.sampler import Sampler
-from guarita.drill.scenarios import PLANNED_S, Scenario
+from guarita.drill.scenarios import Scenario
 from guarita.drill.targets.base import Target
 from guarita.drill.workload.load import Load
 from guarita.errors import TopologyError
@@ -238,7 +238,7 @@ def _allowed_s(scenario: Scenario, target: Target, plan: Plan) -> float | None:
     """How long writes may pause on this target."""
     if scenario.pause_s is None:
         return None
-    slack_s = 0.0 if scenario.pause_s == PLANNED_S else target.slack_s
+    slack_s = 0.0 if scenario.planned else target.slack_s
     return scenario.pause_s + slack_s + plan.room_s
 
 

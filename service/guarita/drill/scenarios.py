@@ -34,7 +34,7 @@ from guarita.drill.sampler import EVERY_S
 from guarita.drill.targets.base import Breakage, Shape
 
 DOWN_AFTER_S = 1.0
-PLANNED_S = 1.0  # that writes may pause where nobody has to notice a failure first
+PLANNED_S = 1.0  # that writes may pause in a planned change
 _USUAL = Shape()
 _BALANCED = ("balanced",)
 
@@ -57,6 +57,7 @@ class Scenario:
     not_here: str | None = None  # why it cannot be played on processes of this machine
     reported_as: str = ""
     """Where others met it in public."""
+    planned: bool = False  # nobody has to notice a failure, however long that takes on a target
     turns: tuple[Scenario, ...] = ()  # instead of faults: these, one after another
 
     @property
@@ -81,6 +82,7 @@ _ALL = (
         "ends, and never two",
         (Terminate(),),
         pause_s=PLANNED_S,
+        planned=True,
         durabilities=_BALANCED,  # strict stands still while a node is stopped
         at_most={"stopped_s": 40.0, "not_handed_over": 0, "two_writable_s": EVERY_S},
         reported_as="bitnami/charts#5418, #12598, #36305; CloudPirates#1411",
@@ -470,6 +472,7 @@ _ALL = (
             "no request fails; writes pause for a second at most",
             (fault,),
             pause_s=PLANNED_S,
+            planned=True,
             durabilities=_BALANCED,
             reported_as=reported_as,
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, cast
@@ -18,9 +17,6 @@ import httptools
 HOST = "127.0.0.1"
 _HOST_LINE = f"Host: {HOST}".encode()
 IDLE = 64  # connections that are kept; a stall may open a thousand more
-# One that was idle for longer is not used again: a server may close it at any time (RFC 9112,
-# 9.3.1), and a call that crosses with that is lost. An instance that stops waits for 2 s.
-IDLE_S = 1.0
 CONNECT_S = 10.0
 ANSWER_S = 30.0  # far beyond the deadline that the service itself keeps
 
@@ -79,7 +75,6 @@ class Client:
             connection.close()
             raise AnswerLostError(f"no answer within {ANSWER_S:g} s") from exc
         if len(self._idle) < IDLE and not connection.closing:
-            connection.used_s = time.monotonic()
             self._idle.append(connection)
         else:
             connection.close()
@@ -97,12 +92,10 @@ class Client:
             await asyncio.sleep(0)
 
     def _take(self) -> _Connection | None:
-        too_long_ago_s = time.monotonic() - IDLE_S
         while self._idle:
             connection = self._idle.popleft()
-            if not connection.closing and connection.used_s > too_long_ago_s:
+            if not connection.closing:
                 return connection
-            connection.close()
         return None
 
     async def _connect(self) -> _Connection:
@@ -119,8 +112,6 @@ class Client:
 
 class _Connection(asyncio.Protocol):
     """One call at a time; httptools calls the `on_` methods."""
-
-    used_s = 0.0  # when it last was, by the monotonic clock
 
     def __init__(self, open_ones: set[_Connection]) -> None:
         """While it is open it is one of `open_ones`."""
