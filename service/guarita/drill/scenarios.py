@@ -507,7 +507,7 @@ _ALL = (
         "N2",
         "AOF everysec on a slow disk, the primary killed and started at once, no agents",
         "must be invalid: the primary comes back without its last writes",
-        (Kill(),),
+        (Kill(unwritten_s=0.5),),
         control="a primary that lost its tail makes its replicas lose it",
         shape=Shape(agents=False, fsync_s=1.5),
     ),

@@ -12,6 +12,7 @@ from guarita.drill.history import Role
 from guarita.errors import TopologyError
 from guarita.processes import wait_until
 
+UNWRITTEN_WITHIN_S = 15.0
 TILT_WITHIN_S = 5.0  # of a Sentinel that goes on: it looks ten times a second
 
 
@@ -23,9 +24,12 @@ class Kill(Fault):
     who: str = "primary"
     for_s: float | None = 0.0
     server_only: bool = False  # its agent lives, and starts it again
+    unwritten_s: float = 0.0  # when its append-only file lacks what it has done for so long
 
     def inject(self, scene: Scene) -> Undo:
         node = scene.who(self.who)
+        if self.unwritten_s:
+            _wait_unwritten(scene, node, self.unwritten_s)
         scene.tell(f"kill -9 {'the server alone' if self.server_only else ''}".strip(), node)
         scene.target.kill(node, server_only=self.server_only)
 
@@ -187,3 +191,27 @@ def follows_named(scene: Scene, node: str) -> bool:
     """Whether it is a replica of the one that a majority names."""
     sample = scene.target.watcher(node)(0)
     return sample.names is not None and sample.names == scene.target.primary()
+
+
+def _wait_unwritten(scene: Scene, node: str, for_s: float) -> None:
+    """Until a server holds back what it appends to its file, and has for so long.
+
+    With `everysec` it does while an fsync lasts, for two seconds at most (`flushAppendOnlyFile`).
+    Raises `TopologyError`.
+    """
+    length, since_s = 0, time.monotonic()
+
+    def is_behind() -> bool:
+        nonlocal length, since_s
+        before = length
+        length = int(scene.target.command(node, "INFO", "persistence")["aof_buffer_length"])
+        now_s = time.monotonic()
+        if length == 0 or length < before:  # it has written
+            since_s = now_s
+        return now_s - since_s >= for_s
+
+    if not wait_until(is_behind, timeout_s=UNWRITTEN_WITHIN_S, pause_s=0.01):
+        raise TopologyError(
+            f"{node} never held back for {for_s:g} s what it appends to its file: only one with "
+            "an append-only file, on a disk whose fsync takes longer than that, does"
+        )

@@ -58,7 +58,7 @@ class Shape:
     neighbour: bool = False  # there is another installation in the same network
     one_password: bool = False  # it has the passwords of this one
     small_disk: bool = False
-    fsync_s: float = 0.0  # what each fsync of a data node takes longer
+    fsync_s: float = 0.0  # what each fsync in the background of a data node takes longer
     load_key_us: int = 0  # what each key takes longer when a data node loads its data
     breakage: Breakage | None = None
     like: str | None = None  # set up as this kit of others, see `guarita.drill.targets.kits`
