@@ -80,6 +80,14 @@ def test_a_file_of_another_shape_is_told_so(tmp_path: Path, text: str, words: st
         read(tmp_path, text)
 
 
+@pytest.mark.parametrize("parameter", ["for_s: -1", "unwritten_s: -0.5", "for_s: .nan"])
+def test_a_time_that_there_cannot_be_is_named(tmp_path: Path, parameter: str) -> None:
+    name, _, _ = parameter.partition(":")
+    text = f"scenarios: [{{id: x, title: y, faults: [{{kill: {{{parameter}}}}}]}}]"
+    with pytest.raises(ConfigError, match=f"x: fault 1, kill: {name}: Input should be "):
+        read(tmp_path, text)
+
+
 def test_every_fault_has_words_and_can_be_made_with_nothing_given() -> None:
     for name, fault in FAULTS.items():
         assert fault.name == name

@@ -6,9 +6,9 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Annotated, ClassVar, TypeAlias
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from guarita.drill.clock import Clock, rest
 from guarita.drill.history import Event, EventKind, Measured
@@ -22,6 +22,8 @@ from guarita.processes import wait_until
 NEVER = 9999.0  # seconds: what did not happen in time has no other number
 
 Undo = Callable[[], None]
+# What a user writes in a file of his own is checked by it.
+Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(slots=True)
@@ -129,7 +131,7 @@ class Fault(ABC):
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     name: ClassVar[str]
-    for_s: float | None
+    for_s: Seconds | None
     """How long it lasts; None: until callers are served again."""
 
     def lacks(self, target: Target) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from guarita.drill.faults.base import Fault, Scene, Undo, nothing_to_heal
+from guarita.drill.faults.base import Fault, Scene, Seconds, Undo, nothing_to_heal
 from guarita.drill.targets.base import Target
 from guarita.errors import TopologyError
 
@@ -23,7 +23,7 @@ class Command(Fault):
     name: ClassVar[str] = "command"
     run: tuple[str, ...] = ("true",)
     undo: tuple[str, ...] = ()
-    for_s: float | None = None
+    for_s: Seconds | None = None
 
     def lacks(self, target: Target) -> str | None:  # noqa: ARG002 - it needs no target
         return None

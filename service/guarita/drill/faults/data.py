@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from guarita.drill.faults.base import Fault, Scene, Undo, nothing_to_heal
+from guarita.drill.faults.base import Fault, Scene, Seconds, Undo, nothing_to_heal
 from guarita.drill.targets.base import Power, Target
 from guarita.errors import TopologyError
 
@@ -24,7 +24,7 @@ class RestartEmpty(Fault):
 
     name: ClassVar[str] = "restart-empty"
     who: str = "primary"
-    for_s: float | None = 0.0
+    for_s: Seconds | None = 0.0
 
     def lacks(self, target: Target) -> str | None:
         return target.lacks(Power.FILES)
@@ -42,8 +42,8 @@ class RestartWithoutTail(Fault):
 
     name: ClassVar[str] = "restart-without-tail"
     who: str = "primary"
-    tail_s: float = 1.5
-    for_s: float | None = 0.0
+    tail_s: Seconds = 1.5
+    for_s: Seconds | None = 0.0
 
     def lacks(self, target: Target) -> str | None:
         return target.lacks(Power.FILES)
@@ -64,7 +64,7 @@ class DamagedAof(Fault):
 
     name: ClassVar[str] = "damaged-aof"
     who: str = "replica"
-    for_s: float | None = None
+    for_s: Seconds | None = None
 
     def lacks(self, target: Target) -> str | None:
         return target.lacks(Power.FILES)
@@ -98,7 +98,7 @@ class FullDisk(Fault):
 
     name: ClassVar[str] = "full-disk"
     who: str = "primary"
-    for_s: float | None = 8.0
+    for_s: Seconds | None = 8.0
 
     def lacks(self, target: Target) -> str | None:
         if target.shape.small_disk:

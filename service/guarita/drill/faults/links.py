@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-from guarita.drill.faults.base import Fault, Scene, Undo, nothing_to_heal
+from guarita.drill.faults.base import Fault, Scene, Seconds, Undo, nothing_to_heal
 from guarita.drill.targets.base import Power, Target
 from guarita.errors import TopologyError
 
@@ -23,7 +23,7 @@ class Isolate(Fault):
     name: ClassVar[str] = "isolate"
     some: tuple[str, ...] = ("primary",)
     others: tuple[str, ...] = ("replicas", "sentinels")
-    for_s: float | None = CUT_S
+    for_s: Seconds | None = CUT_S
     one_way: bool = False
 
     def lacks(self, target: Target) -> str | None:
@@ -50,7 +50,7 @@ class LossyNetwork(Fault):
     others: tuple[str, ...] = ("nodes", "sentinels")
     loss_percent: int = 5
     delay_ms: int = 50
-    for_s: float | None = 15.0
+    for_s: Seconds | None = 15.0
 
     def lacks(self, target: Target) -> str | None:
         return target.lacks(Power.LOSE)
@@ -82,7 +82,7 @@ class LoseAnswers(Fault):
 
     name: ClassVar[str] = "lose-answers"
     share: float = 0.3
-    for_s: float | None = 8.0
+    for_s: Seconds | None = 8.0
 
     def inject(self, scene: Scene) -> Undo:
         scene.tell(f"{self.share:.0%} of the answers to redeems do not reach their page")
@@ -116,7 +116,7 @@ class IsolatedRestart(Fault):
 
     name: ClassVar[str] = "isolated-restart"
     who: str = "node-1"
-    for_s: float | None = 0.0
+    for_s: Seconds | None = 0.0
 
     def lacks(self, target: Target) -> str | None:
         return target.lacks(Power.CUT)

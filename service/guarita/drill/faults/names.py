@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-from guarita.drill.faults.base import Fault, Scene, Undo, nothing_to_heal
+from guarita.drill.faults.base import Fault, Scene, Seconds, Undo, nothing_to_heal
 from guarita.drill.faults.roles import has_primary
 from guarita.drill.targets.base import Power, Spoilt, Target
 
@@ -20,8 +20,8 @@ class SpoilNames(Fault):
     gone: tuple[str, ...] = ()
     late_ms: int = 0
     silent: bool = False
-    spoilt_s: float = 5.0  # before the kill
-    for_s: float | None = None
+    spoilt_s: Seconds = 5.0  # before the kill
+    for_s: Seconds | None = None
 
     def lacks(self, target: Target) -> str | None:
         return target.lacks(Power.NAMES)
@@ -61,8 +61,8 @@ class SwapAddresses(Fault):
 
     name: ClassVar[str] = "swap-addresses"
     who: tuple[str, ...] = ("primary",)
-    stale_s: float = 0.0  # so long the names of these are not found, and keep their old addresses
-    for_s: float | None = 0.0
+    stale_s: Seconds = 0.0  # so long the names of these are not found, and keep their old addresses
+    for_s: Seconds | None = 0.0
 
     def lacks(self, target: Target) -> str | None:
         return target.lacks(Power.NEIGHBOUR)

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-from guarita.drill.faults.base import Fault, Scene, Undo
+from guarita.drill.faults.base import Fault, Scene, Seconds, Undo
 from guarita.drill.targets.base import Power, Target
 
 PRIMARY_NAME = "guarita"
@@ -17,7 +17,7 @@ class CertificateChange(Fault):
     """Nodes and Sentinels get new certificates, and once all show these everybody is hung up on."""
 
     name: ClassVar[str] = "certificate-change"
-    for_s: float | None = 3.0
+    for_s: Seconds | None = 3.0
 
     def lacks(self, target: Target) -> str | None:
         return target.lacks(Power.CERTIFICATES)
@@ -43,7 +43,7 @@ class PasswordChange(Fault):
 
     name: ClassVar[str] = "password-change"
     password: str = "of a drill, the second"  # noqa: S105 - of servers that end with it
-    for_s: float | None = 3.0
+    for_s: Seconds | None = 3.0
 
     def lacks(self, target: Target) -> str | None:
         return target.lacks(Power.PASSWORDS)

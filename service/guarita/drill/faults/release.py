@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from guarita.drill.faults.base import Fault, Scene, Undo, nothing_to_heal
+from guarita.drill.faults.base import Fault, Scene, Seconds, Undo, nothing_to_heal
 from guarita.drill.targets.base import Power, Target
 from guarita.errors import TopologyError
 
@@ -27,7 +27,7 @@ class RollOut(OfARelease):
     """`kubectl rollout restart` of data nodes, Sentinels and the service, each awaited."""
 
     name: ClassVar[str] = "roll-out"
-    for_s: float | None = 0.0
+    for_s: Seconds | None = 0.0
 
     def inject(self, scene: Scene) -> Undo:
         release = scene.target.release()
@@ -43,7 +43,7 @@ class Upgrade(OfARelease):
 
     name: ClassVar[str] = "upgrade"
     values: Mapping[str, Any] = field(default_factory=dict)
-    for_s: float | None = None
+    for_s: Seconds | None = None
 
     def inject(self, scene: Scene) -> Undo:
         release = scene.target.release()
@@ -68,7 +68,7 @@ class Rotation(OfARelease):
     """`helm upgrade` that changes all passwords of data nodes and Sentinels."""
 
     name: ClassVar[str] = "rotation"
-    for_s: float | None = None
+    for_s: Seconds | None = None
 
     def inject(self, scene: Scene) -> Undo:
         scene.tell("helm upgrade: other passwords")

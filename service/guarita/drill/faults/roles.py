@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-from guarita.drill.faults.base import Fault, Scene, Undo, nothing_to_heal
+from guarita.drill.faults.base import Fault, Scene, Seconds, Undo, nothing_to_heal
 from guarita.drill.faults.stops import follows_named
 from guarita.errors import TopologyError
 from guarita.processes import wait_until
@@ -22,7 +22,7 @@ class ForcedFailover(Fault):
     """SENTINEL FAILOVER, with the old primary alive."""
 
     name: ClassVar[str] = "forced-failover"
-    for_s: float | None = None
+    for_s: Seconds | None = None
 
     def inject(self, scene: Scene) -> Undo:
         old = scene.target.primary()
@@ -48,7 +48,7 @@ class PauseUntil(Fault):
 
     name: ClassVar[str] = "pause-until"
     event: str = ""
-    for_s: float | None = 0.0
+    for_s: Seconds | None = 0.0
 
     def inject(self, scene: Scene) -> Undo:
         node = scene.target.primary()
@@ -71,7 +71,7 @@ class Redirect(Fault):
     name: ClassVar[str] = "redirect"
     who: str = "primary"
     to: str = "replica"  # "" is an address at which nobody is
-    for_s: float | None = 0.0
+    for_s: Seconds | None = 0.0
 
     def inject(self, scene: Scene) -> Undo:
         target, node = scene.target, scene.who(self.who)
@@ -93,7 +93,7 @@ class ResetThenKill(Fault):
     another one."""
 
     name: ClassVar[str] = "reset-then-kill"
-    for_s: float | None = 0.0
+    for_s: Seconds | None = 0.0
 
     def inject(self, scene: Scene) -> Undo:
         target, node = scene.target, scene.target.primary()
@@ -112,7 +112,7 @@ class FullRestart(Fault):
     """All is stopped, the newest writer last, and started in the worst order."""
 
     name: ClassVar[str] = "full-restart"
-    for_s: float | None = 0.0
+    for_s: Seconds | None = 0.0
 
     def inject(self, scene: Scene) -> Undo:
         target = scene.target
@@ -140,7 +140,7 @@ class ScaleSentinels(Fault):
     """Sentinels 5 -> 3, and once the two are forgotten, kill -9 the primary."""
 
     name: ClassVar[str] = "scale-sentinels"
-    for_s: float | None = 0.0
+    for_s: Seconds | None = 0.0
 
     def inject(self, scene: Scene) -> Undo:
         target = scene.target

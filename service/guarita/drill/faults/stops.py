@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from guarita.drill.faults.base import NEVER, Fault, Scene, Undo, nothing_to_heal
+from guarita.drill.faults.base import NEVER, Fault, Scene, Seconds, Undo, nothing_to_heal
 from guarita.drill.history import Role
 from guarita.errors import TopologyError
 from guarita.processes import wait_until
@@ -22,9 +22,9 @@ class Kill(Fault):
 
     name: ClassVar[str] = "kill"
     who: str = "primary"
-    for_s: float | None = 0.0
+    for_s: Seconds | None = 0.0
     server_only: bool = False  # its agent lives, and starts it again
-    unwritten_s: float = 0.0  # when its append-only file lacks what it has done for so long
+    unwritten_s: Seconds = 0.0  # when its append-only file lacks what it has done for so long
 
     def inject(self, scene: Scene) -> Undo:
         node = scene.who(self.who)
@@ -46,7 +46,7 @@ class Terminate(Fault):
 
     name: ClassVar[str] = "terminate"
     who: str = "primary"
-    for_s: float | None = None
+    for_s: Seconds | None = None
 
     def inject(self, scene: Scene) -> Undo:
         node = scene.who(self.who)
@@ -68,7 +68,7 @@ class Pause(Fault):
 
     name: ClassVar[str] = "pause"
     who: str = "primary"
-    for_s: float | None = 4.0  # longer than down-after (1 s) and a failover (2.2 s)
+    for_s: Seconds | None = 4.0  # longer than down-after (1 s) and a failover (2.2 s)
     server_only: bool = False
 
     def inject(self, scene: Scene) -> Undo:
@@ -93,8 +93,8 @@ class FreezeThenKill(Fault):
 
     name: ClassVar[str] = "freeze-then-kill"
     who: str = "replica"
-    frozen_s: float = 5.0
-    for_s: float | None = None
+    frozen_s: Seconds = 5.0
+    for_s: Seconds | None = None
 
     def inject(self, scene: Scene) -> Undo:
         node = scene.who(self.who)
@@ -112,7 +112,7 @@ class KillSeveral(Fault):
 
     name: ClassVar[str] = "kill-several"
     who: tuple[str, ...] = ("primary", "replica")
-    for_s: float | None = 12.0
+    for_s: Seconds | None = 12.0
 
     def inject(self, scene: Scene) -> Undo:
         nodes = scene.group(self.who)
@@ -133,7 +133,7 @@ class PauseSeveral(Fault):
 
     name: ClassVar[str] = "pause-several"
     who: tuple[str, ...] = ("sentinel 1", "sentinel 2")
-    for_s: float | None = 3.0
+    for_s: Seconds | None = 3.0
 
     def inject(self, scene: Scene) -> Undo:
         nodes = scene.group(self.who)
@@ -157,7 +157,7 @@ class RollingRestart(Fault):
     """SIGTERM to every node, one after another, each started again and awaited."""
 
     name: ClassVar[str] = "rolling-restart"
-    for_s: float | None = 0.0
+    for_s: Seconds | None = 0.0
 
     def inject(self, scene: Scene) -> Undo:
         target = scene.target
