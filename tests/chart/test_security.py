@@ -33,6 +33,16 @@ def test_every_pod_meets_what_restricted_asks_for(base: str) -> None:
 
 
 @each_base
+def test_a_cluster_that_gives_users_and_groups_itself_is_told_none(base: str) -> None:
+    none = {"podSecurity": {"runAsUser": None, "fsGroup": None}}
+    for name, spec in render(none, base=base).pod_specs().items():
+        assert spec["securityContext"] == {
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }, name
+
+
+@each_base
 def test_every_container_says_what_it_needs(base: str) -> None:
     for name, spec in render(base=base).pod_specs().items():
         for container in every_container(spec):

@@ -23,10 +23,14 @@ annotations:
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
-  runAsUser: {{ int64 .root.Values.podSecurity.runAsUser }}
-  runAsGroup: {{ int64 .root.Values.podSecurity.runAsUser }}
-  fsGroup: {{ int64 .root.Values.podSecurity.fsGroup }}
+  {{- with .root.Values.podSecurity.runAsUser }}
+  runAsUser: {{ int64 . }}
+  runAsGroup: {{ int64 . }}
+  {{- end }}
+  {{- with .root.Values.podSecurity.fsGroup }}
+  fsGroup: {{ int64 . }}
   fsGroupChangePolicy: OnRootMismatch
+  {{- end }}
   seccompProfile: {type: RuntimeDefault}
 # Our names have four dots: they are whole, and no search list is tried first.
 dnsConfig:
