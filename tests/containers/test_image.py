@@ -35,7 +35,11 @@ def events(directory: Path) -> str:
     """What became of the nodes of a drill, in the order of time."""
     histories = directory.rglob("history.jsonl")
     lines = [line for each in histories for line in each.read_text().splitlines()]
-    return "\n".join(line for line in lines if '"type":"event"' in line)
+    kept = [line for line in lines if '"type":"event"' in line]
+    for log in sorted(directory.rglob("*.log")):  # kept where a drill did not come out as it must
+        told = log.read_text(errors="replace").splitlines()
+        kept += [f"{log.parent.name}: {line}" for line in told]
+    return "\n".join(kept)
 
 
 def test_what_it_adds_to_its_base_is_small(
@@ -83,6 +87,7 @@ def test_certificates_are_made(guarita_image: str) -> None:
     assert set(told.stdout.splitlines()) == made, told.stderr
 
 
+@pytest.mark.timed
 def test_a_drill_is_played(guarita_image: str, tmp_path: Path) -> None:
     """A whole installation in one container, its primary killed."""
     tmp_path.chmod(0o777)  # for the user of the container

@@ -74,6 +74,7 @@ def test_the_server_alone_is_killed_and_its_agent_starts_it_again(target: Compos
     assert wait_until(is_new, timeout_s=60, pause_s=0.1)
 
 
+@pytest.mark.timed
 def test_a_whole_drill_starts_its_own_installation_and_leaves_nothing(
     guarita_image: str, tmp_path: Path, figure: Callable[[str], None]
 ) -> None:
