@@ -376,6 +376,32 @@ def test_the_longest_pause_includes_the_end_of_the_load() -> None:
     assert check(History(HEADER, (), events)).figures.pause_s == 12.0
 
 
+@pytest.mark.parametrize(
+    ("asks", "words"), [(True, ""), (False, "; for 6.00 s of them nothing was asked: the machine")]
+)
+def test_a_pause_in_which_the_load_stood_still_itself_is_told_as_such(
+    asks: bool, words: str
+) -> None:
+    def create(at_us: int) -> Operation:
+        within = 3 * SECOND_US < at_us < 9 * SECOND_US
+        outcome, answer = (
+            (Outcome.FAIL, Answer.UNAVAILABLE) if within else (Outcome.OK, Answer.CREATED)
+        )
+        return Operation(at_us, "c", Kind.CREATE, at_us, outcome, answer, at_us, f"t{at_us}")
+
+    times = [t for t in range(0, DRAIN_US, SECOND_US // 10) if asks or not 3e6 < t < 9e6]
+    header = replace(HEADER, pause_at_most_s=3.0)
+    events = tuple(
+        Event(at_us, EventKind.PHASE, phase)
+        for at_us, phase in zip((0, DRAIN_US, LOOK_US, END_US), Phase, strict=True)
+    )
+    judged = check(History(header, tuple(create(t) for t in times), events))
+    [missed] = [each for each in judged.missed if "without" in each]
+    told = "6.00 s without a successful write, at most 3 s"
+    assert missed.startswith(told + words), missed
+    assert judged.verdict is Verdict.INVALID
+
+
 def test_a_no_that_its_expiry_explains_does_not_show_what_became_of_a_ticket() -> None:
     second_us = 1_000_000
     create = Operation(1, "host", Kind.CREATE, 0, Outcome.OK, Answer.CREATED, 5, "t")

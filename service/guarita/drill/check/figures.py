@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,6 +11,8 @@ from guarita.drill.check.anomaly import Anomaly, AnomalyKind
 from guarita.drill.check.assumptions import is_write
 from guarita.drill.check.spans import Spans
 from guarita.drill.history import Answer, Operation, Outcome
+
+IDLE_S = 1.0  # a load at a fixed rate asks far more often, whatever is answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class Figures:
     double: int  # tickets that were admitted twice
     failed: int  # requests that failed in the end, after their repeats
     pause_began_s: float
+    idle_s: float  # of that pause, the longest time in which nothing was asked
     requests: int  # under load, without the last look
     unknown: int  # of the failed ones: perhaps applied
     repeated: int  # requests that needed a repeat
@@ -41,13 +45,17 @@ def figures_of(
             lost.add(each.ticket)
         elif each.kind is AnomalyKind.DOUBLE:
             double.add(each.ticket)
-    pause_us, began_us = _longest_pause(under_load, spans.drain_us)
+    writes = sorted(each.ended_us for each in under_load if is_write(each) and each.ended_us)
+    begun = sorted(each.started_us for each in under_load)
+    pause_us, began_us = longest_gap(writes, 0, spans.drain_us)
+    idle_us, _ = longest_gap(begun, began_us, began_us + pause_us)
     return Figures(
         pause_s=pause_us / 1_000_000,
         lost=len(lost),
         double=len(double),
         failed=len(failed),
         pause_began_s=began_us / 1_000_000,
+        idle_s=idle_us / 1_000_000,
         requests=len(under_load),
         unknown=sum(each.outcome is Outcome.UNKNOWN for each in failed),
         repeated=sum(each.retries > 0 for each in under_load),
@@ -57,8 +65,15 @@ def figures_of(
     )
 
 
-def _longest_pause(operations: Iterable[Operation], drain_us: int) -> tuple[int, int]:
-    """How long, and from when; from the load's begin to its end."""
-    times = sorted(each.ended_us for each in operations if is_write(each) and each.ended_us)
-    ends = [0, *(at_us for at_us in times if at_us < drain_us), drain_us]
-    return max((later - earlier, earlier) for earlier, later in pairwise(ends))
+def longest_gap(times: Sequence[int], from_us: int, to_us: int) -> tuple[int, int]:
+    """How long, and from when; of times in order, and also to both ends."""
+    within = times[bisect_right(times, from_us) : bisect_left(times, to_us)]
+    return max((later - earlier, earlier) for earlier, later in pairwise([from_us, *within, to_us]))
+
+
+def too_long(pause_s: float, idle_s: float, at_most_s: float) -> str:
+    """That writes paused for longer than they may, and whether the load stood still itself."""
+    words = f"{pause_s:.2f} s without a successful write, at most {at_most_s:g} s"
+    if idle_s <= IDLE_S:
+        return words
+    return f"{words}; for {idle_s:.2f} s of them nothing was asked: the machine itself stood still"

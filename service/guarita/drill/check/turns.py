@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from guarita.drill.check.assumptions import is_write
+from guarita.drill.check.figures import longest_gap, too_long
 from guarita.drill.check.spans import Spans, spans_of
 from guarita.drill.history import EventKind, History, Outcome, Turn
 
@@ -20,6 +20,7 @@ class Played:
     node: str | None  # whom its first fault was about
     spans: Spans
     pause_s: float  # the longest time without a successful write
+    idle_s: float  # of that pause, the longest time in which nothing was asked
     failed: int
     asked: int  # while the fault lasted
     writes_before: int  # that succeeded
@@ -49,12 +50,15 @@ def turns_of(history: History) -> list[Played]:
         faults = [each.node for each in own if each.kind is EventKind.FAULT]
         fault_us = turn.to_us if spans.fault_us is None else spans.fault_us
         heal_us = turn.to_us if spans.heal_us is None else spans.heal_us
+        pause_us, began_us = _pause(writes, turn)
+        idle_us, _ = longest_gap(begun, began_us, began_us + pause_us)
         played.append(
             Played(
                 turn,
                 next(iter(faults), None),
                 spans,
-                _pause_us(writes, turn) / 1_000_000,
+                pause_us / 1_000_000,
+                idle_us / 1_000_000,
                 _between(failed, turn.from_us, turn.to_us),
                 _between(begun, fault_us, spans.over_us or fault_us),
                 _between(writes, turn.from_us, fault_us),
@@ -84,7 +88,7 @@ def missed_turns(played: Sequence[Played]) -> Iterator[str]:
         pause_s, failed = each.turn.pause_at_most_s, each.turn.failed_at_most
         name = name_of(each.turn)
         if pause_s is not None and each.pause_s > pause_s:
-            yield f"{name}: {each.pause_s:.2f} s without a successful write, at most {pause_s:g} s"
+            yield f"{name}: {too_long(each.pause_s, each.idle_s, pause_s)}"
         if failed is not None and each.failed > failed:
             yield f"{name}: {each.failed} requests failed, at most {failed}"
 
@@ -93,13 +97,12 @@ def name_of(turn: Turn) -> str:
     return f"fault {turn.number} ({turn.scenario})"
 
 
-def _pause_us(writes: Sequence[int], turn: Turn) -> int:
-    """Also where it begins before the turn or ends after it."""
+def _pause(writes: Sequence[int], turn: Turn) -> tuple[int, int]:
+    """The longest, and from when; also where it begins before the turn or ends after it."""
     first, last = bisect_right(writes, turn.from_us), bisect_left(writes, turn.to_us)
     before = writes[first - 1] if first else turn.from_us
     after = writes[last] if last < len(writes) else turn.to_us
-    ends = [before, *writes[first:last], after]
-    return max(later - earlier for earlier, later in pairwise(ends))
+    return longest_gap(writes, before, after)
 
 
 def _between(times: Sequence[int], from_us: int, to_us: int) -> int:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from guarita.drill.check.anomaly import Anomaly, AnomalyKind
 from guarita.drill.check.assumptions import uncovered, unsound
 from guarita.drill.check.counters import counter_anomalies
-from guarita.drill.check.figures import Figures, figures_of
+from guarita.drill.check.figures import Figures, figures_of, too_long
 from guarita.drill.check.nodes import node_anomalies, two_writable_us
 from guarita.drill.check.spans import Spans, spans_of
 from guarita.drill.check.tickets import Terms, judge
@@ -120,7 +120,7 @@ def _missed(history: History, figures: Figures) -> Iterator[str]:
         return
     pause_s, failed = header.pause_at_most_s, header.failed_at_most
     if pause_s is not None and figures.pause_s > pause_s:
-        yield f"{figures.pause_s:.2f} s without a successful write, at most {pause_s:g} s"
+        yield too_long(figures.pause_s, figures.idle_s, pause_s)
     if failed is not None and figures.failed > failed:
         yield f"{figures.failed} requests failed, at most {failed}"
     for each in history.measured:
