@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hiredis import pack_command
@@ -90,6 +91,14 @@ class Call:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What was sent, and is not answered yet."""
+
+    calls: list[Call]
+    questions: int  # asked behind it
+
+
 class Pipeline:
     """Calls in, answers out, over one connection; ends with it. Safe for threads and greenlets."""
 
@@ -113,6 +122,8 @@ class Pipeline:
         self._queue: deque[Call] = deque()
         self._unacknowledged: list[Call] = []
         self._in_flight: deque[Call] = deque()
+        self._settled: list[tuple[Call, Exception | None]] = []
+        """Whose answers are known, and who are woken once the next batch is out."""
         self._changed = threading.Condition(threading.Lock())
         self._ended: str | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -146,7 +157,8 @@ class Pipeline:
         return call.answer
 
     def end(self, reason: str) -> None:
-        """Give every caller its error now; the thread ends when its connection lets it."""
+        """Give every caller its error now, or the answer that there is; the thread ends when its
+        connection lets it."""
         with self._changed:
             if self._ended is not None:
                 return
@@ -155,14 +167,16 @@ class Pipeline:
             for each in (self._in_flight, self._unacknowledged, self._queue):
                 each.clear()
             self._changed.notify()
+        self._wake()
         for call in calls:
             call.settle(Lost(reason) if call.sent else NotSent(reason))
 
     def _run(self) -> None:
         reason = "closed"
+        batch: Batch | None = None
         try:
-            while self._take():
-                self._exchange()
+            while batch or self._wait():
+                batch = self._receive(batch) if batch else self._send()
         except (RedisError, OSError) as exc:
             reason = str(exc)
         finally:
@@ -170,12 +184,18 @@ class Pipeline:
             self.end(reason)
             self._on_end(reason)
 
-    def _take(self) -> bool:
-        """Cut the next batch; waits for one unless a batch is still to be acknowledged."""
+    def _wait(self) -> bool:
+        """Until there is something to send; False at the end."""
+        if self._unacknowledged and not self._queue:
+            time.sleep(PAUSE_S)
         with self._changed:
             while not (self._queue or self._unacknowledged or self._ended is not None):
                 self._changed.wait()
         time.sleep(0)  # let others who are about to call join the batch
+        return self._ended is None
+
+    def _send(self) -> Batch | None:
+        """What waits, and the questions behind it; None where nobody waits any more."""
         with self._changed:
             self._unacknowledged = [
                 call for call in self._unacknowledged if not call.deadline.passed
@@ -185,25 +205,32 @@ class Pipeline:
                 if not call.deadline.passed:  # who does not wait any more is not sent for
                     call.sent = True
                     self._in_flight.append(call)
-            return self._ended is None
-
-    def _exchange(self) -> None:
-        batch = list(self._in_flight)
-        commands = [_command(call) for call in batch]
+            calls = list(self._in_flight)
         questions: list[tuple[Argument, ...]] = []
-        if self._unacknowledged or any(call.acknowledge for call in batch):
+        if self._unacknowledged or any(call.acknowledge for call in calls):
             questions = self._durable.questions()
-        if not commands and not questions:
-            return
-        connection = self._connection
+        if not calls and not questions:
+            return None
         packed = b"".join(
             pack_command(words)  # type: ignore[arg-type]  # it says a tuple of one
-            for words in commands + questions
+            for words in [*map(_command, calls), *questions]
         )
-        connection.send_packed_command([packed], check_health=False)
-        self._deliver(batch, [self._answer() for _ in batch], hold=bool(questions))
-        if questions:
-            self._acknowledge([connection.read_response() for _ in questions])
+        self._connection.send_packed_command([packed], check_health=False)
+        return Batch(calls, len(questions))
+
+    def _receive(self, batch: Batch) -> Batch | None:
+        """Give callers their answers; the next batch, where one waits.
+
+        That goes out first: the server works on it while these callers go on.
+        """
+        answers = [self._answer() for _ in batch.calls]
+        self._deliver(batch.calls, answers, hold=batch.questions > 0)
+        if batch.questions:
+            self._wake()
+            self._acknowledge([self._connection.read_response() for _ in range(batch.questions)])
+        following = self._send() if self._queue else None
+        self._wake()
+        return following
 
     def _answer(self) -> Any:
         """One answer; an error of the server is an answer too, a lost connection is not."""
@@ -212,25 +239,22 @@ class Pipeline:
         except ResponseError as exc:
             return exc
 
-    def _deliver(self, batch: list[Call], answers: list[Any], *, hold: bool) -> None:
-        settled: list[tuple[Call, Exception | None]] = []
+    def _deliver(self, calls: list[Call], answers: list[Any], *, hold: bool) -> None:
         with self._changed:
             if self._ended is not None:
                 return
             self._in_flight.clear()
-            for call, answer in zip(batch, answers, strict=True):
+            for call, answer in zip(calls, answers, strict=True):
                 if isinstance(answer, NoScriptError) and call.script is not None:
                     self._again(call)
                 elif isinstance(answer, Exception):
-                    settled.append((call, answer))
+                    self._settled.append((call, answer))
                 else:
                     call.answer = answer
                     if hold and call.acknowledge:
                         self._unacknowledged.append(call)
                     else:
-                        settled.append((call, None))
-        for call, error in settled:
-            call.settle(error)
+                        self._settled.append((call, None))
 
     def _again(self, call: Call) -> None:
         """The server forgot its scripts (SCRIPT FLUSH): send this one spelled out."""
@@ -240,15 +264,19 @@ class Pipeline:
             self._queue.appendleft(call)
 
     def _acknowledge(self, answers: list[Any]) -> None:
-        if self._durable.holds(answers):
-            with self._changed:
-                calls, self._unacknowledged = self._unacknowledged, []
-            for number, call in enumerate(calls, 1):
-                call.settle()
-                if number % MOST_WOKEN == 0:
-                    time.sleep(0)
-        elif not self._queue:
-            time.sleep(PAUSE_S)
+        if self._ended is not None or not self._durable.holds(answers):
+            return
+        with self._changed:
+            self._settled += [(call, None) for call in self._unacknowledged]
+            self._unacknowledged = []
+
+    def _wake(self) -> None:
+        with self._changed:
+            settled, self._settled = self._settled, []
+        for number, (call, error) in enumerate(settled, 1):
+            call.settle(error)
+            if number % MOST_WOKEN == 0:
+                time.sleep(0)
 
 
 def _command(call: Call) -> tuple[Argument, ...]:

@@ -12,12 +12,12 @@ if existing then
 end
 sweep()
 local most = tonumber(ARGV[3])
-if most < 0 or (most > 0 and tonumber(redis.call('HGET', KEYS[2], 'live') or '0') >= most) then
+if most < 0 or (most > 0 and counter(TOTAL_CREATED) - counter(GONE) >= most) then
   tally('total_refused')
   return 'full'
 end
 local expires_s = expiry_s(tonumber(ARGV[2]))
 save(string.char(tonumber(ARGV[1]) * REST_OF_ID) .. struct.pack('>I7I4', now_us, expires_s) .. ARGV[4])
 tally('total_created')
-count(expires_s, 1, 0)
+count_created(expires_s)
 return 'new'

@@ -1,6 +1,6 @@
 -- Shared by every script: the packed record, and the counters that stay exact without a scan.
 --
--- KEYS[1] the record, KEYS[2] the counters, KEYS[3] live records by the second they expire.
+-- KEYS[1] the record, KEYS[2] the counters, KEYS[3] what is live, by the second it expires.
 --
 -- The key holds 120 of the 122 random bits of the id, which saves a size class of the allocator
 -- for each ticket; the record holds the other two, and every script is told them as ARGV[1].
@@ -75,69 +75,80 @@ local function record_expires_s(record)
   return at
 end
 
-local swept -- asked for once
-local function swept_s()
-  swept = swept or tonumber(redis.call('HGET', KEYS[2], 'swept') or '0')
-  return swept
+-- What was counted, asked for once. Of the records created `gone` are there no more, and of those
+-- redeemed `used_gone`: so neither is counted twice while it lasts, by a total and by what is left of it.
+local SWEPT, DOUBTED_US, TOTAL_CREATED, TOTAL_USED, GONE, USED_GONE = 1, 2, 3, 4, 5, 6
+local counted
+local function counter(which)
+  counted = counted or redis.call('HMGET', KEYS[2],
+    'swept', 'doubted_us', 'total_created', 'total_used', 'gone', 'used_gone')
+  return tonumber(counted[which] or 0)
 end
 
-local function change(field, by)
-  if redis.call('HINCRBY', KEYS[3], field, by) == 0 then redis.call('HDEL', KEYS[3], field) end
+local function add(name, by) redis.call('HINCRBY', KEYS[2], name, by) end
+
+-- The records that go at a second, up to 2^25, and those of them that are redeemed, are one number.
+local ONE_USED = 2 ^ 26
+
+local function change(at_s, by)
+  if redis.call('HINCRBY', KEYS[3], at_s, by) == 0 then redis.call('HDEL', KEYS[3], at_s) end
 end
 
--- Count `live` more records (and `used` more redeemed ones) that go at `at_s`. A second that was
--- swept before (by a primary whose clock was ahead) is not counted twice.
-local function count(at_s, live, used)
-  if at_s <= swept_s() then return end
-  redis.call('HINCRBY', KEYS[2], 'live', live)
-  change(at_s, live)
-  if used ~= 0 then
-    redis.call('HINCRBY', KEYS[2], 'used', used)
-    change(at_s .. 'u', used)
-  end
+-- Of a second that was swept before (by a primary whose clock was ahead) nothing is left to count.
+local function is_to_come(at_s) return at_s > counter(SWEPT) end
+
+-- Count one that goes at `at_s`, and that `total_created` has just counted.
+local function count_created(at_s)
+  if is_to_come(at_s) then change(at_s, 1) else add('gone', 1) end
 end
 
--- Count a record as used that goes at `to_s` from now on, and at `from_s` before.
-local function count_as_used(from_s, to_s)
-  if math.min(from_s, to_s) <= swept_s() then
-    count(from_s, -1, 0)
-    return count(to_s, 1, 1)
-  end
-  if from_s ~= to_s then -- as many live ones as before
-    change(from_s, -1)
-    change(to_s, 1)
-  end
-  redis.call('HINCRBY', KEYS[2], 'used', 1)
-  change(to_s .. 'u', 1)
+-- Count as used, as `total_used` has just done, one that goes at `to_s` from now on, and at `from_s` before.
+local function count_used(from_s, to_s)
+  local was, is = is_to_come(from_s), is_to_come(to_s)
+  if was ~= is then add('gone', was and 1 or -1) end
+  if was and from_s ~= to_s then change(from_s, -1) end
+  if is then change(to_s, (from_s == to_s and 0 or 1) + ONE_USED) else add('used_gone', 1) end
+end
+
+-- One that would have gone at `at_s` does not count any more.
+local function count_revoked(at_s, used)
+  if not is_to_come(at_s) then return end
+  add('gone', 1)
+  if used then add('used_gone', 1) end
+  change(at_s, used and -1 - ONE_USED or -1)
 end
 
 local function drop_second(at_s)
-  local live, used = unpack(redis.call('HMGET', KEYS[3], at_s, at_s .. 'u'))
-  if live then redis.call('HINCRBY', KEYS[2], 'live', -live) end
-  if used then redis.call('HINCRBY', KEYS[2], 'used', -used) end
-  if live or used then redis.call('HDEL', KEYS[3], at_s, at_s .. 'u') end
+  local number = tonumber(redis.call('HGET', KEYS[3], at_s) or '0')
+  if number == 0 then return end
+  local used = math.floor(number / ONE_USED + 0.5)
+  local gone = number - used * ONE_USED
+  counted[GONE], counted[USED_GONE] = counter(GONE) + gone, counter(USED_GONE) + used
+  if gone ~= 0 then add('gone', gone) end
+  if used ~= 0 then add('used_gone', used) end
+  redis.call('HDEL', KEYS[3], at_s)
 end
 
 -- Take what has expired out of the counters: once a second, at the cost of the seconds that
 -- passed, or of those that hold records, whichever are fewer.
 local function sweep()
-  local from_s = swept_s() + 1
+  local from_s = counter(SWEPT) + 1
   if from_s > past_s then return end
   if past_s - from_s < redis.call('HLEN', KEYS[3]) then
     for at_s = from_s, past_s do drop_second(at_s) end
   else
     for _, field in ipairs(redis.call('HKEYS', KEYS[3])) do
       local at_s = tonumber(field)
-      if at_s and at_s <= past_s then drop_second(at_s) end
+      if at_s and at_s <= past_s then drop_second(field) end
     end
   end
   redis.call('HSET', KEYS[2], 'swept', past_s)
-  swept = past_s
+  counted[SWEPT] = past_s
 end
 
 -- Every answer that a caller may rely on ends in a write, a refusal too: only behind a write does
 -- WAIT prove that the node which answered is the primary that the others follow.
-local function tally(name) redis.call('HINCRBY', KEYS[2], name, 1) end
+local function tally(name) add(name, 1) end
 
 -- Has every process forget `name`. Whoever may not publish goes on without: what others remember
 -- grows old.

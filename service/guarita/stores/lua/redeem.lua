@@ -22,7 +22,7 @@ if flag(record, USED) then
     return {'replayed', record}
   end
   if not same and ARGV[6] == '1' then
-    count(record_expires_s(record), -1, -1)
+    count_revoked(record_expires_s(record), true)
     record = with_flag(record, REVOKED)
     save(record)
     announce(ARGV[7])
@@ -31,7 +31,7 @@ if flag(record, USED) then
 end
 
 -- A primary was found to lack acknowledged writes: this ticket may have been used in them.
-if created_us(record) <= tonumber(redis.call('HGET', KEYS[2], 'doubted_us') or '0') then
+if created_us(record) <= counter(DOUBTED_US) then
   return refuse('doubted', record)
 end
 
@@ -43,5 +43,5 @@ record = string.sub(with_flag(record, USED), 1, TICKET)
   .. ARGV[2] .. ARGV[3] .. string.sub(record, TICKET + 1)
 save(record)
 tally('total_used')
-count_as_used(from_s, record_expires_s(record))
+count_used(from_s, record_expires_s(record))
 return {'admitted', record}

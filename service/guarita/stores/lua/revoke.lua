@@ -8,7 +8,7 @@ local used = flag(record, USED)
 local tenant = string.match(record, '^[^\n]*', (used and SESSION or TICKET) + 1)
 if ARGV[2] == '1' and tenant ~= ARGV[3] then return 0 end
 if not flag(record, REVOKED) then
-  count(record_expires_s(record), -1, used and -1 or 0)
+  count_revoked(record_expires_s(record), used)
   save(with_flag(record, REVOKED))
 end
 announce(ARGV[4])
