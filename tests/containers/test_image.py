@@ -32,11 +32,11 @@ def docker(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 def events(directory: Path) -> str:
-    """What became of the nodes of a drill, in the order of time."""
+    """What became of the nodes of a drill, and all that was logged where that was kept."""
     histories = directory.rglob("history.jsonl")
     lines = [line for each in histories for line in each.read_text().splitlines()]
     kept = [line for line in lines if '"type":"event"' in line]
-    for log in sorted(directory.rglob("*.log")):  # kept where a drill did not come out as it must
+    for log in sorted(directory.rglob("*.log")):
         told = log.read_text(errors="replace").splitlines()
         kept += [f"{log.parent.name}: {line}" for line in told]
     return "\n".join(kept)

@@ -24,7 +24,6 @@ class Figures:
     double: int  # tickets that were admitted twice
     failed: int  # requests that failed in the end, after their repeats
     pause_began_s: float
-    idle_s: float  # of that pause, the longest time in which nothing was asked
     requests: int  # under load, without the last look
     unknown: int  # of the failed ones: perhaps applied
     repeated: int  # requests that needed a repeat
@@ -46,16 +45,13 @@ def figures_of(
         elif each.kind is AnomalyKind.DOUBLE:
             double.add(each.ticket)
     writes = sorted(each.ended_us for each in under_load if is_write(each) and each.ended_us)
-    begun = sorted(each.started_us for each in under_load)
     pause_us, began_us = longest_gap(writes, 0, spans.drain_us)
-    idle_us, _ = longest_gap(begun, began_us, began_us + pause_us)
     return Figures(
         pause_s=pause_us / 1_000_000,
         lost=len(lost),
         double=len(double),
         failed=len(failed),
         pause_began_s=began_us / 1_000_000,
-        idle_s=idle_us / 1_000_000,
         requests=len(under_load),
         unknown=sum(each.outcome is Outcome.UNKNOWN for each in failed),
         repeated=sum(each.retries > 0 for each in under_load),

@@ -9,7 +9,7 @@ from enum import StrEnum
 from guarita.drill.check.anomaly import Anomaly, AnomalyKind
 from guarita.drill.check.assumptions import uncovered, unsound
 from guarita.drill.check.counters import counter_anomalies
-from guarita.drill.check.figures import Figures, figures_of, too_long
+from guarita.drill.check.figures import Figures, figures_of, longest_gap, too_long
 from guarita.drill.check.nodes import node_anomalies, two_writable_us
 from guarita.drill.check.spans import Spans, spans_of
 from guarita.drill.check.tickets import Terms, judge
@@ -120,13 +120,21 @@ def _missed(history: History, figures: Figures) -> Iterator[str]:
         return
     pause_s, failed = header.pause_at_most_s, header.failed_at_most
     if pause_s is not None and figures.pause_s > pause_s:
-        yield too_long(figures.pause_s, figures.idle_s, pause_s)
+        yield too_long(figures.pause_s, _idle_s(history, figures), pause_s)
     if failed is not None and figures.failed > failed:
         yield f"{figures.failed} requests failed, at most {failed}"
     for each in history.measured:
         if each.at_most is not None and each.value > each.at_most:
             where = f"fault {each.turn}: " if each.turn else ""
             yield f"{where}{each.name} is {each.value:g}, at most {each.at_most:g}"
+
+
+def _idle_s(history: History, figures: Figures) -> float:
+    """Of the longest pause, the longest time in which nothing was asked."""
+    from_us = round(figures.pause_began_s * 1_000_000)
+    to_us = from_us + round(figures.pause_s * 1_000_000)
+    begun = sorted(each.started_us for each in history.operations)
+    return longest_gap(begun, from_us, to_us)[0] / 1_000_000
 
 
 def _by_ticket(
