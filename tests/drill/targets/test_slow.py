@@ -29,6 +29,13 @@ class EverySecond(LocalStandalone):
         return [*super().config_lines(node), "appendfsync everysec"]
 
 
+class AtOnce(LocalStandalone):
+    """With a file that has each command before the next is read."""
+
+    def config_lines(self, node: Any) -> list[str]:
+        return [*super().config_lines(node), "appendfsync no"]
+
+
 def scene(installation: LocalStandalone) -> Scene:
     """What a kill asks of a drill."""
 
@@ -90,3 +97,19 @@ def test_a_server_that_holds_nothing_back_is_not_killed(
             assert client.ping()
     finally:
         installation.kill_all()
+
+
+def test_a_busy_server_that_writes_at_once_is_not_taken_for_one_that_holds_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stops, "UNWRITTEN_WITHIN_S", 1.0)
+    installation = AtOnce(tmp_path)
+    installation.up(timeout_s=30)
+    with ThreadPoolExecutor(4) as pool:
+        counts = [pool.submit(count, installation) for _ in range(4)]
+        try:
+            with pytest.raises(TopologyError, match="never held back for 0"):
+                Kill(unwritten_s=0.01).inject(scene(installation))
+        finally:
+            installation.kill_all()
+        assert all(counted.result(30) for counted in counts)

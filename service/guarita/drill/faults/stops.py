@@ -199,16 +199,19 @@ def _wait_unwritten(scene: Scene, node: str, for_s: float) -> None:
     With `everysec` it does while an fsync lasts, for two seconds at most (`flushAppendOnlyFile`).
     Raises `TopologyError`.
     """
-    length, since_s = 0, time.monotonic()
+    held_at: int | None = None  # how long the file was when it was first seen to hold back
+    since_s = time.monotonic()
 
     def is_behind() -> bool:
-        nonlocal length, since_s
-        before = length
-        length = int(scene.target.command(node, "INFO", "persistence")["aof_buffer_length"])
+        nonlocal held_at, since_s
+        info = scene.target.command(node, "INFO", "persistence")
+        # What came with this question is not written yet either: only a file that has not grown
+        # when the next is asked was held back.
+        size = info["aof_current_size"] if info.get("aof_buffer_length") else None
         now_s = time.monotonic()
-        if length == 0 or length < before:  # it has written
-            since_s = now_s
-        return now_s - since_s >= for_s
+        if size is None or size != held_at:
+            held_at, since_s = size, now_s
+        return held_at is not None and now_s - since_s >= for_s
 
     if not wait_until(is_behind, timeout_s=UNWRITTEN_WITHIN_S, pause_s=0.01):
         raise TopologyError(
