@@ -265,16 +265,16 @@ def many(turns: int) -> History:
     tickets = [str(each.ticket) for each in operations]
     looked = [look(10_000 + n, name, drain_us + SECOND_US + n) for n, name in enumerate(tickets)]
     last_us = drain_us + 2 * SECOND_US
-    counted = Operation(
-        9999,
-        "look",
-        Kind.STATUS,
-        last_us,
-        Outcome.OK,
-        Answer.COUNTED,
-        last_us + 5,
+    first = Operation(
+        9998, "status", Kind.STATUS, 0, Outcome.OK, Answer.COUNTED, 5, total_created=0, total_used=0
+    )
+    counted = replace(
+        first,
+        id=9999,
+        started_us=last_us,
+        ended_us=last_us + 5,
         total_created=len(tickets),
-        total_used=0,
+        total_used=len(tickets),
     )
     phases = [
         Event(at, EventKind.PHASE, phase)
@@ -286,8 +286,8 @@ def many(turns: int) -> History:
     played = tuple(turn_at(n) for n in range(turns))
     return History(
         replace(HEADER, rate=1.0),
-        (*operations, *asked, counted, *looked),
+        (*operations, *asked, first, counted, *looked),
         (*phases, *events),
-        (Sample(SECOND_US, "n1", Role.PRIMARY),),
+        tuple(Sample(SECOND_US, each, Role.SILENT) for each in (*NODES, *SENTINELS)),
         turns=played,
     )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,10 +17,16 @@ from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 from guarita.cli import cli
+from guarita.cli.drill.series import Series, out_of
+from guarita.config import Durability
 from guarita.drill.faults.base import NEVER
 from guarita.drill.lines import Writer, read
-from guarita.drill.scenarios import SCENARIOS
+from guarita.drill.playing import Plan, _words_of
+from guarita.drill.run import NotPlayed, Runner
+from guarita.drill.scenarios import SCENARIOS, Scenario
 from guarita.drill.targets import network
+from guarita.drill.targets.base import Shape
+from guarita.errors import TopologyError
 from guarita.processes import wait_until
 from guarita.servers import ServerMissing, find_server
 
@@ -112,6 +119,18 @@ def test_list_says_of_each_scenario_why_this_machine_cannot_play_it(
             "only with --yes-break-it 127.0.0.1:1",
         ),
         (["D2", "--url", "127.0.0.1:1"], 3, "must be http://HOST"),
+        (["D2", "--short"], 3, "one of these"),
+        (["--all", "--short"], 3, "one of these"),
+        (["D2", "--file", "OWN"], 3, "none of these is in the file, which has mine"),
+        (["yours", "--file", "OWN"], 3, "there is no scenario yours"),
+        (["mine", "--durability", "strict", "--file", "OWN"], 3, "mine cannot be played here"),
+        (["D2", "--rate", "inf"], 3, "'--rate': inf is not in the range"),
+        (["D2", "--rate", "nan"], 3, "'--rate': nan is not a number"),
+        (["D2", "--rate", "1000000"], 3, "'--rate': "),
+        (["D2", "--room", "nan"], 3, "'--room': "),
+        (["D2", "--duration", "inf"], 3, "'--duration': "),
+        (["--faults", "0"], 3, "'--faults': 0"),
+        (["--bogus"], 3, "--bogus"),
         (["D2", "--url", "http://127.0.0.1:1/auth"], 3, "must end with its host"),
     ],
 )
@@ -123,9 +142,93 @@ def test_what_cannot_be_run_says_why(
     words: str,
 ) -> None:
     monkeypatch.setattr("guarita.drill.targets.network.lacking", lambda: "no network here")
+    own = tmp_path / "own.yaml"
+    own.write_text(OWN)
+    arguments = [str(own) if each == "OWN" else each for each in arguments]
     done = drill("run", *arguments, "--out", tmp_path)
     assert done.exit_code == status
     assert words in done.output
+
+
+OWN = """
+scenarios:
+  - id: mine
+    title: the primary is killed
+    durabilities: [balanced]
+    faults: [kill: ]
+"""
+
+
+@pytest.mark.parametrize("words", [[], ["--bogus"], ["bogus"], ["check"], ["check", "nowhere"]])
+def test_what_is_misused_is_status_3_for_2_is_a_verdict(words: list[str]) -> None:
+    done = drill(*words)
+    assert done.exit_code == 3
+    assert len(done.output.splitlines()) > 1
+
+
+def test_each_scenario_is_played_once_however_often_it_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    chosen: list[list[str]] = []
+    monkeypatch.setattr("guarita.drill.targets.network.lacking", lambda: None)
+    monkeypatch.setattr("guarita.cli.drill.go_apart", lambda **_: None)
+    monkeypatch.setattr(
+        Series, "play", lambda _, scenarios: chosen.append([each.id for each in scenarios]) or 0
+    )
+    own = tmp_path / "own.yaml"
+    own.write_text(OWN)
+    drill("run", "D5", "D5b", "D2", "D2")
+    drill("run", "mine", "D2", "--file", own)
+    drill("run", "--file", own)
+    assert chosen == [["D5a", "D5b", "D5c", "D5d", "D2"], ["mine", "D2"], ["mine"]]
+
+
+class Failing(Runner):
+    """Of its drills the second cannot be played."""
+
+    def _play_one(self, scenario: Scenario, number: int, index: int) -> Any:
+        if number == 1:
+            raise TopologyError("the port is taken")
+        return SimpleNamespace(scenario=scenario, is_good=True)
+
+
+def test_what_cannot_be_played_ends_no_series_unless_it_is_the_first(tmp_path: Path) -> None:
+    plan = Plan(100.0, 1, Durability.BALANCED, tmp_path)
+    runner = Failing(plan, lambda *_: pytest.fail("none is started"), lambda *_: None)
+    played = list(runner.play([(SCENARIOS["D2"], n) for n in range(3)]))
+    assert [isinstance(each, NotPlayed) for each in played] == [False, True, False]
+    assert played[1].reason == "the port is taken"
+    with pytest.raises(TopologyError, match="the port is taken"):
+        list(runner.play([(SCENARIOS["D2"], 1)]))
+
+
+def test_what_an_earlier_series_left_is_no_part_of_this_one(tmp_path: Path) -> None:
+    made: list[Path] = []
+
+    def make(directory: Path, _shape: Shape) -> Any:
+        made.append(directory)
+        raise TopologyError("no")
+
+    (tmp_path / "installation-1").mkdir()
+    runner = Runner(Plan(100.0, 1, Durability.BALANCED, tmp_path), make, lambda *_: None)
+    with pytest.raises(TopologyError):
+        list(runner.play([(SCENARIOS["D2"], 0)]))
+    assert made == [tmp_path / "installation-2"]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "plan", "words"),
+    [
+        (SCENARIOS["D2"], {}, "run D2"),
+        (SCENARIOS["D2"], {"lead_s": 2.0, "tail_s": 4.0}, "run D2 --duration 6"),
+        (replace(SCENARIOS["D2"], id="mine"), {"own": Path("/a b")}, "run mine --file '/a b'"),
+        (SCENARIOS["D2"], {"own": Path("/a")}, "run D2"),
+    ],
+)
+def test_the_command_that_plays_it_again_has_all_that_was_said(
+    tmp_path: Path, scenario: Scenario, plan: dict[str, Any], words: str
+) -> None:
+    assert _words_of(scenario, Plan(100.0, 1, Durability.BALANCED, tmp_path, **plan)) == words
 
 
 def test_without_a_network_of_its_own_what_needs_one_is_refused(
@@ -135,6 +238,18 @@ def test_without_a_network_of_its_own_what_needs_one_is_refused(
     done = drill("run", "D25", "--out", tmp_path)
     assert done.exit_code == 3
     assert "nft is not installed" in done.output
+
+
+def test_reports_have_a_place_where_the_own_directory_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Such as in a container with a read-only root."""
+    monkeypatch.chdir(tmp_path)
+    assert out_of(None).parent == tmp_path / ".guarita" / "drills"
+    monkeypatch.setattr("guarita.cli.drill.series.os.access", lambda *_: False)
+    monkeypatch.setattr("tempfile.tempdir", "/elsewhere")
+    assert out_of(None).parent == Path("/elsewhere/guarita-drills")
+    assert out_of(Path("here")) == tmp_path / "here"
 
 
 def test_scenarios_are_completed() -> None:

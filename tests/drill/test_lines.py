@@ -133,6 +133,14 @@ def test_a_count_needs_its_counters() -> None:
     assert status.mistake == "counted needs total_created and total_used"
 
 
+def test_a_status_is_of_no_ticket() -> None:
+    """It would be looked at neither as the one nor as the other."""
+    status = Operation(
+        0, "c", Kind.STATUS, 0, Outcome.OK, Answer.COUNTED, 1, "t0", total_created=1, total_used=1
+    )
+    assert status.mistake == "a status has no ticket"
+
+
 def test_an_event_may_lie_before_the_load(tmp_path: Path) -> None:
     history = History(HEADER, (), (Event(-5, EventKind.NOTE, "starts"),))
     assert read(written(tmp_path / "history.jsonl", history)) == history

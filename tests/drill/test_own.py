@@ -80,6 +80,33 @@ def test_a_file_of_another_shape_is_told_so(tmp_path: Path, text: str, words: st
         read(tmp_path, text)
 
 
+def test_two_scenarios_of_one_id_and_one_that_is_taken_are_named(tmp_path: Path) -> None:
+    one = "{id: %s, title: y, faults: [kill: ]}"
+    text = f"scenarios: [{', '.join(one % id for id in ('x', 'installation', 'x'))}]"
+    with pytest.raises(ConfigError) as raised:
+        read(tmp_path, text)
+    told = "\n".join(raised.value.problems)
+    assert "x is the id of 2 scenarios" in told
+    assert "installation: this id is taken" in told
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "isolate: {some: []}",
+        "command: {run: []}",
+        "kill-several: {who: []}",
+        "lose-answers: {share: 5}",
+        "lossy-network: {loss_percent: -3}",
+        "lossy-network: {delay_ms: -1}",
+        "pause-until: {event: +switch-mister}",
+    ],
+)
+def test_what_a_fault_cannot_be_told_is_named(tmp_path: Path, fault: str) -> None:
+    with pytest.raises(ConfigError, match="x: fault 1, "):
+        read(tmp_path, f"scenarios: [{{id: x, title: y, faults: [{fault}]}}]")
+
+
 @pytest.mark.parametrize("parameter", ["for_s: -1", "unwritten_s: -0.5", "for_s: .nan"])
 def test_a_time_that_there_cannot_be_is_named(tmp_path: Path, parameter: str) -> None:
     name, _, _ = parameter.partition(":")

@@ -115,8 +115,8 @@ class Operation:
     def mistake(self) -> str | None:
         """What in it contradicts itself, in words."""
         kind, answer = self.kind, self.answer
-        if kind is not Kind.STATUS and self.ticket is None:
-            return f"a {kind} needs a ticket"
+        if (self.ticket is None) != (kind is Kind.STATUS):
+            return f"a {kind} {'needs a' if self.ticket is None else 'has no'} ticket"
         if kind in (Kind.REDEEM, Kind.VERIFY) and self.attempt is None:
             return f"a {kind} needs an attempt"
         if self.ended_us is None and answer is not Answer.NO_ANSWER:
@@ -139,6 +139,7 @@ class EventKind(StrEnum):
     HEALTH = "health"  # `text` is empty when the installation is well, else what is wrong
     ROLE = "role"  # a change of role worth a line in the report
     NOTE = "note"
+    UNHEALED = "unhealed"  # the drill could not take its fault away, and why
     STOPPED = "stopped"  # the drill ended before its time, and why
 
 
@@ -242,6 +243,7 @@ class Header:
     machine: str
     versions: dict[str, str] = field(default_factory=dict)  # guarita, server, python
     verify_age_s: float = 2.0  # how old an answer to a verify may be (`sessions.cache_age_s`)
+    revoke_on_replay: bool = False  # a rival who comes too late ends the session
     control: str | None = None  # a negative control, and which: it must come out invalid
     pause_at_most_s: float | None = None  # None: no bound
     failed_at_most: int | None = None

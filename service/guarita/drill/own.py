@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -13,6 +14,8 @@ from guarita.drill.faults.base import Fault
 from guarita.drill.scenarios import SCENARIOS, Scenario
 from guarita.drill.targets.base import Shape
 from guarita.errors import ConfigError
+
+KEPT_IDS = ("many", "installation")  # of directories that are not a scenario's
 
 Durabilities: TypeAlias = Annotated[tuple[Literal["balanced", "strict"], ...], Field(min_length=1)]
 
@@ -50,6 +53,8 @@ def read_own(path: Path) -> list[Scenario]:
     except ValidationError as exc:
         raise ConfigError([f"{path}: {each}" for each in _words(exc)]) from exc
     found = [_scenario(each, path, problems) for each in file.scenarios]
+    counts = Counter(each.id for each in file.scenarios)
+    problems += [f"{path}: {id} is the id of {n} scenarios" for id, n in counts.items() if n > 1]
     if problems:
         raise ConfigError(problems)
     return found
@@ -57,8 +62,8 @@ def read_own(path: Path) -> list[Scenario]:
 
 def _scenario(own: Own, path: Path, problems: list[str]) -> Scenario:
     where = f"{path}: {own.id}"
-    if own.id in SCENARIOS:
-        problems.append(f"{where}: this id is taken by a scenario of Guarita")
+    if own.id in SCENARIOS or own.id in KEPT_IDS:
+        problems.append(f"{where}: this id is taken by Guarita")
     faults = [_fault(each, f"{where}: fault {n}", problems) for n, each in enumerate(own.faults, 1)]
     return Scenario(
         own.id,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +15,11 @@ from typing import Protocol
 from guarita.config import Durability
 from guarita.drill.clock import Clock, rest
 from guarita.drill.expected import Expected
-from guarita.drill.faults.base import Scene
+from guarita.drill.faults.base import Fault, Scene, Undo
 from guarita.drill.history import Event, EventKind, Header, Measured, Phase, Turn
 from guarita.drill.lines import Writer
 from guarita.drill.sampler import Sampler
-from guarita.drill.scenarios import Scenario
+from guarita.drill.scenarios import SCENARIOS, Scenario
 from guarita.drill.targets.base import Target
 from guarita.drill.workload.load import Load
 from guarita.errors import TopologyError
@@ -24,6 +27,7 @@ from guarita.processes import wait_until
 
 LEAD_S = 4.0  # of load before the fault
 TAIL_S = 4.0  # of load after all is well again
+STEADY_WITHIN_S = 30.0  # that writes succeed, before the first fault
 WELL_WITHIN_S = 90.0
 FORGOTTEN_S = 2.5  # what a service may remember of a session: the last look asks the store
 
@@ -42,6 +46,8 @@ class Plan:
     seed: int
     durability: Durability
     out: Path
+    own: Path | None = None
+    """The file with scenarios of the user's own."""
     lead_s: float = LEAD_S
     tail_s: float = TAIL_S
     room_s: float = 0.0
@@ -82,7 +88,27 @@ class Drill:
         )
         self._sampler = Sampler(target, self._clock, writer)
         self._over = 0.0  # the share of its faults
+        self._is_stopped = self._goes_on = False
         self.has_begun = False
+
+    def stop(self) -> None:
+        """From a signal handler. Raises `Stopped`, or has it raised once a change is whole."""
+        self._is_stopped = True
+        if not self._goes_on:
+            raise Stopped
+
+    def _go_on(self) -> None:
+        if self._is_stopped:
+            raise Stopped
+
+    @contextmanager
+    def _to_the_end(self) -> Iterator[None]:
+        """What was there before is not left half changed when the drill is stopped."""
+        self._goes_on = self._target.was_there
+        try:
+            yield
+        finally:
+            self._goes_on = False
 
     def play(self) -> None:
         """Raises `TopologyError` where the installation was not well to begin with."""
@@ -96,7 +122,11 @@ class Drill:
             self.has_begun = True
             self._say("load")
             rest(self._plan.lead_s)
-            self._load.wait_steady(30)
+            if not self._load.wait_steady(STEADY_WITHIN_S) and not self._load.has_written:
+                raise TopologyError(
+                    f"no write succeeded within {self._plan.lead_s + STEADY_WITHIN_S:g} s, so that "
+                    f"nothing was broken: {self._load.refusal}"
+                )
             try:
                 self._break_all()
             except TopologyError as exc:  # what there is can be judged all the same
@@ -161,37 +191,57 @@ class Drill:
         expected = Expected(scene)
         for fault in scenario.faults:
             self._say(f"fault{place}: {fault.name}", self._over)
+            undo: Undo | None = None
             try:
-                undo = fault.inject(scene)
+                with self._to_the_end():
+                    undo = fault.inject(scene)
+                self._outlast(fault, scene)
             except TopologyError as exc:  # half done: nothing that follows shows anything
                 self._event(EventKind.STOPPED, f"{fault.name} failed: {exc}")
                 self._target.restore()
                 return False
-            if fault.for_s is None:
-                scene.served()
-            else:
-                rest(fault.for_s + (self._target.slack_s if fault.for_s else 0))
-            try:
-                undo()
-            except TopologyError as exc:  # the installation is seen not to be well again
-                scene.note(f"{fault.name} could not be healed: {exc}")
-            scene.healed(f"{fault.name} is over")
+            except Stopped:
+                if undo and self._target.was_there:
+                    self._take_away(fault, undo)
+                raise
+            self._take_away(fault, undo)
+            self._go_on()
         self._say(f"waiting for health{place}", self._over)
         scene.served_again()
         began_s = time.monotonic()
-        is_well = wait_until(
-            lambda: self._target.obstacle() is None,
-            timeout_s=max(WELL_WITHIN_S, self._target.shape.patience_s),
-            pause_s=0.1,
-        )
-        self._health()
+        is_well = self._health(within_s=max(WELL_WITHIN_S, self._target.shape.patience_s))
         scene.measure("well_s", time.monotonic() - began_s)
         for look in (*scene.afterwards, expected.measure):
             look()
         return is_well
 
-    def _health(self) -> None:
-        self._event(EventKind.HEALTH, self._target.obstacle() or "")
+    def _outlast(self, fault: Fault, scene: Scene) -> None:
+        self._go_on()
+        if fault.for_s is None:
+            scene.served()
+        else:
+            rest(fault.for_s + (self._target.slack_s if fault.for_s else 0))
+
+    def _take_away(self, fault: Fault, undo: Undo) -> None:
+        try:
+            with self._to_the_end():
+                undo()
+        except TopologyError as exc:
+            self._event(EventKind.UNHEALED, f"{fault.name} could not be healed: {exc}")
+        self._event(EventKind.HEAL, f"{fault.name} is over")
+
+    def _health(self, within_s: float = 0.0) -> bool:
+        """Tell how it is once it is well, or when it is not within so long."""
+        obstacle = None
+
+        def is_well() -> bool:
+            nonlocal obstacle
+            obstacle = self._target.obstacle()
+            return obstacle is None
+
+        wait_until(is_well, timeout_s=within_s, pause_s=0.1)
+        self._event(EventKind.HEALTH, obstacle or "")
+        return obstacle is None
 
     def _phase(self, phase: Phase) -> None:
         at_us = 0 if phase is Phase.LOAD else self._clock.now_us
@@ -218,6 +268,7 @@ def header_of(scenario: Scenario, target: Target, plan: Plan, seed: int) -> Head
         session_ttl_s=target.terms.session_ttl_s,
         replay_window_s=target.terms.replay_window_s,
         verify_age_s=target.terms.cache_age_s,
+        revoke_on_replay=target.terms.revoke_on_replay,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=f"{platform.system()} {platform.machine()}",
         versions={**target.versions(), "python": platform.python_version()},
@@ -227,7 +278,7 @@ def header_of(scenario: Scenario, target: Target, plan: Plan, seed: int) -> Head
         # Others may use one that runs already.
         alone=bool(target.nodes) and target.name != "kubernetes",
         command=(
-            f"guarita drill {_words_of(scenario)} --seed {seed} --rate {plan.rate:g}"
+            f"guarita drill {_words_of(scenario, plan)} --seed {seed} --rate {plan.rate:g}"
             f" --durability {plan.durability}"
             f"{f' --room {plan.room_s:g}' if plan.room_s else ''} {target.options}"
         ).strip(),
@@ -247,11 +298,16 @@ def _none_if(scenario: Scenario) -> int | None:
     return 0 if scenario.failed == 0 else None
 
 
-def _words_of(scenario: Scenario) -> str:
+def _words_of(scenario: Scenario, plan: Plan) -> str:
     """What is written on the command line for it."""
     if scenario.shape.like:
         return f"compare {scenario.id} --like {scenario.shape.like}"
-    if not scenario.turns:
-        return f"run {scenario.id}"
-    ids = dict.fromkeys(each.id for each in sorted(scenario.turns, key=lambda turn: turn.id))
-    return f"run {' '.join(ids)} --faults {len(scenario.turns)}"
+    ids = sorted({each.id for each in scenario.parts})
+    words = ["run", *ids]
+    if scenario.turns:
+        words += ["--faults", str(len(scenario.turns))]
+    if plan.own and not SCENARIOS.keys() >= set(ids):
+        words += ["--file", shlex.quote(str(plan.own))]
+    if plan.lead_s + plan.tail_s != LEAD_S + TAIL_S:
+        words += ["--duration", f"{plan.lead_s + plan.tail_s:g}"]
+    return " ".join(words)

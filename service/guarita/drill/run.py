@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from itertools import count
 from pathlib import Path
 
 from guarita.drill.check import Judgement, Verdict, check
@@ -36,12 +37,22 @@ class Played:
         return Result(self.history.header, self.judgement).is_good
 
 
+@dataclass(frozen=True, slots=True)
+class NotPlayed:
+    """One of several drills that could not be played, and why."""
+
+    scenario: Scenario
+    number: int
+    reason: str
+
+
 class Status(IntEnum):
     """What a command says of drills when it ends."""
 
     GOOD = 0  # valid; a negative control was found out
     BAD = 1
     UNTOLD = 2  # also where a negative control was not found out: the drill sees nothing
+    NOT_RUN = 3
 
 
 def status_of(result: Result) -> Status:
@@ -108,24 +119,37 @@ class Runner:
         self._make_target = make_target
         self._say = say
         self._target: Target | None = None
-        self._installation = 0
+        self._directory = plan.out
         self._is_playing = False
+        self._drill: Drill | None = None
         self.is_stopped = False
 
     def stop(self) -> None:
         """From a signal handler: end what is played now, judge what there is, play no more."""
         if not self.is_stopped:
             self.is_stopped = True
-            if self._is_playing:
+            if self._drill:
+                self._drill.stop()
+            elif self._is_playing:
                 raise Stopped
 
-    def play(self, scenarios: list[tuple[Scenario, int]]) -> Iterator[Played]:
-        """Yield each drill as it ends. Raises `TopologyError` where one cannot be played."""
+    def play(self, scenarios: Sequence[tuple[Scenario, int]]) -> Iterator[Played | NotPlayed]:
+        """Yield each drill as it ends.
+
+        Raises `TopologyError` where the first cannot be played: that is in the way of all.
+        """
         try:
             for index, (scenario, number) in enumerate(scenarios):
                 if self.is_stopped:
                     break
-                played = self._play_one(scenario, number, index)
+                try:
+                    played = self._play_one(scenario, number, index)
+                except TopologyError as exc:
+                    if not index:
+                        raise
+                    self._end_target(keep=True)
+                    yield NotPlayed(scenario, number, str(exc))
+                    continue
                 if played is None:
                     break
                 if scenario.fresh or scenario.control or not played.is_good:
@@ -143,12 +167,16 @@ class Runner:
         if self._target is not None and self._target.shape != shape:
             self._end_target()
         if self._target is None:
-            self._installation += 1
-            directory = self._plan.out / f"installation-{self._installation}"
-            self._target = self._make_target(directory, shape)
+            self._directory = self._unused()
+            self._target = self._make_target(self._directory, shape)
             self._say("starting the installation")
             self._target.start()
         return self._target
+
+    def _unused(self) -> Path:
+        """What an earlier one left is looked at by who plays, and no part of this one."""
+        numbers = (self._plan.out / f"installation-{number}" for number in count(1))
+        return next(each for each in numbers if not each.exists())
 
     def _end_target(self, *, keep: bool = False) -> None:
         """`keep` its files: a drill on it did not come out as it must."""
@@ -156,8 +184,7 @@ class Runner:
             self._target.end()
             self._target = None
             if not keep:
-                directory = self._plan.out / f"installation-{self._installation}"
-                shutil.rmtree(directory, ignore_errors=True)
+                shutil.rmtree(self._directory, ignore_errors=True)
 
     def _play_one(self, scenario: Scenario, number: int, index: int) -> Played | None:
         """None where it was stopped before its load began."""
@@ -173,13 +200,15 @@ class Runner:
             directory.mkdir(parents=True, exist_ok=True)
             seed = self._plan.seed + index
             with Writer(path, header_of(scenario, target, self._plan, seed)) as writer:
-                drill = Drill(scenario, target, writer, self._plan, seed, number, self._say)
+                drill = self._drill = Drill(
+                    scenario, target, writer, self._plan, seed, number, self._say
+                )
                 drill.play()
         except Stopped:
             if drill is None or not drill.has_begun:
                 return None
         finally:
-            self._is_playing = False
+            self._is_playing, self._drill = False, None
         self._say("checking", 1.0)
         history, judgement = judge(path)
         return Played(scenario, number, history, judgement, directory)

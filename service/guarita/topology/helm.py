@@ -77,7 +77,13 @@ class Release:
 
     def _helm(self, *arguments: str) -> str:
         command = ["helm", "--namespace", self._namespace.name, *arguments]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        ended = subprocess.run(  # noqa: S603
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            start_new_session=True,  # Ctrl-C is not its to hear: it would leave a change half done
+        )
         if ended.returncode:
             raise TopologyError(f"helm {arguments[0]}: {ended.stderr.strip()}")
         return ended.stdout

@@ -42,7 +42,13 @@ class Namespace:
         command = ["kubectl", "--namespace", self.name, *arguments]
         try:
             return subprocess.run(  # noqa: S603
-                command, input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False
+                command,
+                input=stdin,
+                capture_output=True,
+                text=True,
+                timeout=timeout_s,
+                check=False,
+                start_new_session=True,  # nor is Ctrl-C its to hear
             )
         except FileNotFoundError:
             raise TopologyError(
@@ -119,6 +125,7 @@ class Forward:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         try:
             self.port = _forwarded_port(self._process, target)

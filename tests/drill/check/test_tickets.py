@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -266,6 +267,17 @@ def test_a_contradiction_has_its_name(kind: AnomalyKind, operations: list[Operat
 )
 def test_what_some_life_explains_is_right(operations: list[Operation]) -> None:
     assert judge("t", [CREATED, *operations], LONG) == []
+
+
+def test_a_rival_who_comes_too_late_ends_the_session_where_that_is_set() -> None:
+    strict = replace(LONG, revoke_on_replay=True)
+    ended = [A, refused("b", 6, 7), denied("a", 8, 9), refused("a", 8, 9)]
+    assert judge("t", [CREATED, *ended], strict) == []
+    assert judge("t", [CREATED, *ended], LONG)
+    # Who came before, or not at all, has ended nothing.
+    assert judge("t", [CREATED, refused("b", 1, 1), A, denied("a", 8, 9)], strict)
+    assert judge("t", [CREATED, A, denied("a", 8, 9)], strict)
+    assert judge("t", [CREATED, A, denied("a", 4, 5), refused("b", 6, 7)], strict)
 
 
 def test_a_ticket_that_was_not_acknowledged_proves_nothing() -> None:

@@ -169,6 +169,17 @@ def test_one_wrong_answer_is_found(
     assert {each.kind for each in judgement.anomalies} & kinds
 
 
+@given(history=histories(), data=st.data())
+@thorough
+def test_without_sentinels_no_primary_may_go_back_either(
+    history: History, data: st.DataObject
+) -> None:
+    alone = replace(history, header=replace(history.header, sentinels=()))
+    assert check(alone).verdict is Verdict.VALID
+    judgement = check(one_of(take_an_offset_back(alone), data))
+    assert {each.kind for each in judgement.anomalies} == {AnomalyKind.BACKWARDS}
+
+
 # What makes a history worthless.
 
 
@@ -245,6 +256,36 @@ def be_ill_before(history: History) -> Iterator[History]:
     yield replace(history, events=(*history.events, ill))
 
 
+def be_ill_in_the_end(history: History) -> Iterator[History]:
+    """Also when it was well meanwhile."""
+    ill = Event(DRAIN_US - 1, EventKind.HEALTH, "node-2 is dead")
+    yield replace(history, events=(*history.events, ill))
+    yield replace(
+        history, events=(*(e for e in history.events if e.kind is not EventKind.HEALTH), ill)
+    )
+
+
+def leave_the_fault(history: History) -> Iterator[History]:
+    left = Event(HEAL_US, EventKind.UNHEALED, "command could not be healed: it ended with 1")
+    yield replace(history, events=(*history.events, left))
+
+
+def sample_all_but_one(history: History) -> Iterator[History]:
+    for name in (*history.header.nodes, *history.header.sentinels):
+        kept = tuple(each for each in history.samples if each.node != name)
+        yield replace(history, samples=kept)
+
+
+def count_only_before_or_after(history: History) -> Iterator[History]:
+    for is_early in (True, False):
+        yield _without(
+            history,
+            lambda each, is_early=is_early: (
+                each.kind is Kind.STATUS and (each.started_us < HEAL_US) is not is_early
+            ),
+        )
+
+
 def sample_nobody(history: History) -> Iterator[History]:
     if history.samples:
         yield replace(history, samples=())
@@ -289,8 +330,12 @@ def _without_events(history: History, out: Callable[[Event], bool]) -> History:
         look_at_no_health,
         look_at_no_ticket,
         count_nothing,
+        count_only_before_or_after,
         be_ill_before,
+        be_ill_in_the_end,
+        leave_the_fault,
         sample_nobody,
+        sample_all_but_one,
         load_only_before,
         load_only_after,
         load_little,

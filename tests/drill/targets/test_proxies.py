@@ -155,6 +155,16 @@ def test_proxies_that_cannot_listen_say_where_they_say_why(tmp_path: Path) -> No
     assert "in use" in (tmp_path / "proxies.log").read_text()
 
 
+def test_where_nobody_tells_whose_a_connection_is_there_are_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(proxies, "inode_of", refuse)
+    assert proxies.lacking(Shape()) == "this machine does not tell whose a connection is"
+
+
 def test_without_a_network_links_are_cut_and_packets_are_not_lost() -> None:
     reason = "no network here"
     assert [lacking(SCENARIOS[id], reason) for id in ("D5a", "D6", "N5c")] == [None, None, None]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,12 +20,12 @@ from rich.table import Table
 from guarita.cli import Invocation
 from guarita.cli.drill.apart import apart_option, go_apart
 from guarita.cli.drill.compare import compare
-from guarita.cli.drill.series import NOT_RUN, Series, lacking_on, out_of, seed_of
+from guarita.cli.drill.series import Series, lacking_on, out_of, seed_of
 from guarita.config import SessionSettings
 from guarita.drill import report as reports
 from guarita.drill.own import read_own
 from guarita.drill.report import Result
-from guarita.drill.run import MakeTarget, judge, lacking, status_of
+from guarita.drill.run import MakeTarget, Status, judge, lacking, status_of
 from guarita.drill.scenarios import MANY, SCENARIOS, SHORT, Scenario, named
 from guarita.drill.targets import network
 from guarita.drill.targets.base import Shape, Target, Terms
@@ -40,16 +41,29 @@ IMAGE = "guarita:latest"
 class Failed(click.ClickException):
     """What could not be run or read: status 3."""
 
-    exit_code = NOT_RUN
+    exit_code = Status.NOT_RUN
 
 
-class Misused(click.UsageError):
-    """Status 3 as well: 2 is that a drill could not tell."""
+class Number(click.FloatRange):
+    """Not what is none: that is in no range, and out of none."""
 
-    exit_code = NOT_RUN
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not a number.", param, ctx)
+        return number
 
 
 class DrillCommands(click.Group):
+    """What is misused is status 3 as well: 2 is that a drill could not tell."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.UsageError as exc:
+            exc.exit_code = Status.NOT_RUN  # type: ignore[misc] # of this one alone
+            raise
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -58,9 +72,12 @@ class DrillCommands(click.Group):
         except ConfigError as exc:
             raise Failed("\n".join(exc.problems)) from exc
         except click.UsageError as exc:
-            raise Misused(exc.message, exc.ctx) from exc
+            exc.exit_code = Status.NOT_RUN  # type: ignore[misc] # of this one alone
+            raise
         except click.exceptions.Exit:
             raise
+        except KeyboardInterrupt as exc:
+            raise Failed("it was told to end before there was a verdict") from exc
         except Exception as exc:
             traceback.print_exc()  # 1 would be a verdict
             raise Failed(f"the drill itself failed: {exc}") from exc
@@ -157,13 +174,17 @@ def _as_json(scenario: Scenario) -> dict[str, Any]:
 )
 @click.option("--seed", type=int, help="Of all that is left to chance (default: by chance).")
 @click.option(
-    "--rate", default=200.0, show_default=True, type=click.FloatRange(10), help="Requests a second."
+    "--rate",
+    default=200.0,
+    show_default=True,
+    type=Number(10, 5000),
+    help="Requests a second.",
 )
 @click.option(
     "--duration",
     default=8.0,
     show_default=True,
-    type=click.FloatRange(4),
+    type=Number(4, 86_400),
     help="Seconds of load beside the fault, half of them before it.",
 )
 @click.option(
@@ -184,7 +205,7 @@ def _as_json(scenario: Scenario) -> dict[str, Any]:
 @click.option(
     "--room",
     default=0.0,
-    type=click.FloatRange(0),
+    type=Number(0, 3600),
     help="Seconds that writes may pause beyond the bounds, on a machine that does other things.",
 )
 @click.option(
@@ -224,12 +245,12 @@ def run(
     **how: Any,
 ) -> None:
     """Play scenarios, one after another, on an installation that is started for them."""
+    if sum(map(bool, (scenarios, everything, short))) > 1:
+        raise click.UsageError("name scenarios, or --short, or --all: one of these")
     words = SHORT if short else tuple(SCENARIOS) if everything else scenarios
     if how["faults"] and not (words or own):
         words = MANY
-    chosen = [*_found(words), *(_own(own) if not scenarios or everything else ())]
-    if not chosen:
-        raise click.UsageError("name a scenario, or --short, --all or --file; see `drill list`")
+    chosen = _chosen(words, _own(own), named=bool(scenarios))
     make_target: MakeTarget
     if url:
         place = _to_break(url, name)
@@ -262,6 +283,7 @@ def run(
         target,
         without_network,
         make_target,
+        own=own,
         skips=everything or short or words is MANY,
         as_json=as_json,
         **how,
@@ -296,16 +318,29 @@ def _running(
         sessions.session_ttl_s,
         sessions.replay_window_s,
         sessions.cache_age_s,
+        sessions.revoke_on_replay,
     )
     return RunningTarget(place, shape, api_key=api_key, terms=terms)
 
 
-def _found(words: Sequence[str]) -> Iterator[Scenario]:
-    for word in words:
-        each = named(word)
-        if not each:
-            raise click.UsageError(f"there is no scenario {word}: see `guarita drill list`")
-        yield from each
+def _chosen(words: Sequence[str], own: Sequence[Scenario], *, named: bool) -> list[Scenario]:
+    """Each once. Where some are `named`, these alone, of the user's own ones too."""
+    by_id = {each.id: each for each in own}
+    chosen = {each.id: each for word in words for each in _found(word, by_id)}
+    if not named:
+        chosen |= by_id
+    elif own and not by_id.keys() & chosen.keys():
+        raise click.UsageError(f"none of these is in the file, which has {', '.join(by_id)}")
+    if not chosen:
+        raise click.UsageError("name a scenario, or --short, --all or --file; see `drill list`")
+    return list(chosen.values())
+
+
+def _found(word: str, own: Mapping[str, Scenario]) -> list[Scenario]:
+    found = [own[word]] if word in own else named(word)
+    if not found:
+        raise click.UsageError(f"there is no scenario {word}: see `guarita drill list`")
+    return found
 
 
 def _own(path: Path | None) -> list[Scenario]:

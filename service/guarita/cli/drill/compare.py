@@ -13,12 +13,12 @@ import click
 from rich.console import Console
 
 from guarita.cli.drill.apart import apart_option, go_apart
-from guarita.cli.drill.series import EACH_S, NOT_RUN, Progress, out_of, seed_of
+from guarita.cli.drill.series import EACH_S, Progress, out_of, seed_of
 from guarita.config import Durability
 from guarita.drill import report as reports
 from guarita.drill.playing import Plan
 from guarita.drill.report import Result
-from guarita.drill.run import Played, Runner, Status, why_not
+from guarita.drill.run import NotPlayed, Played, Runner, Status, why_not
 from guarita.drill.scenarios import Scenario, named
 from guarita.drill.targets.kits import KITS
 from guarita.drill.targets.local import LocalTarget
@@ -73,7 +73,7 @@ def compare(
     directory = out_of(out)
     plan = Plan(rate, seed_of(seed), Durability(durability), directory)
     results: list[tuple[str, Result]] = []
-    stopped = False
+    stopped = unplayed = False
     for kit in wanted:
         runner = Runner(
             replace(plan, out=directory / kit),
@@ -84,12 +84,16 @@ def compare(
             signal.signal(number, lambda *_, stop=runner.stop: stop())
         for played in runner.play([(_like(each, kit), 0) for each in chosen]):
             progress.has_ended()
+            if isinstance(played, NotPlayed):
+                click.echo(f"{played.scenario.id} could not be played: {played.reason}", err=True)
+                unplayed = True
+                continue
             _keep(played)
             results.append((_title(kit), Result(played.history.header, played.judgement)))
         if stopped := runner.is_stopped:
             break
     progress.close()
-    sys.exit(_told(directory, results, stopped=stopped))
+    sys.exit(_told(directory, results, stopped=stopped or unplayed))
 
 
 def _chosen(words: Sequence[str], durability: str) -> Iterator[Scenario]:
@@ -122,7 +126,7 @@ def _keep(played: Played) -> None:
 def _told(directory: Path, results: Sequence[tuple[str, Result]], *, stopped: bool) -> int:
     """Returns the status of the command."""
     if not results:
-        return NOT_RUN
+        return Status.NOT_RUN
     table = reports.as_comparison(results)
     (directory / "compare.md").write_text(table, "utf-8")
     click.echo(table, nl=False)

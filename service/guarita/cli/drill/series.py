@@ -6,8 +6,10 @@ import importlib
 import json
 import os
 import signal
+import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +22,19 @@ from guarita.drill import report as reports
 from guarita.drill.playing import Plan
 from guarita.drill.report import Result
 from guarita.drill.report.words import headline
-from guarita.drill.run import MakeTarget, Played, Runner, Status, lacking, silent_on, status_of
+from guarita.drill.run import (
+    MakeTarget,
+    NotPlayed,
+    Played,
+    Runner,
+    Status,
+    lacking,
+    silent_on,
+    status_of,
+)
 from guarita.drill.scenarios import Scenario, in_turns, why_not_in_turns
 from guarita.errors import TopologyError
 
-NOT_RUN = 3
 ELSEWHERE = ("compose", "kubernetes")  # targets that do not run as processes of this machine
 EACH_S = 45.0
 FAULT_S = 10.0
@@ -56,21 +66,20 @@ class Series:
     durability: str
     room: float
     faults: int | None  # so many of all scenarios in turns, in one drill
+    own: Path | None  # the file with scenarios of the user's own
     skips: bool  # what does not apply is told and left out, not an error
     as_json: bool
 
     def play(self, chosen: Sequence[Scenario]) -> int:
         """Returns the status of the command."""
-        wanted = [each for each in chosen if self._applies(each)]
-        if self.faults and wanted:
-            wanted = [in_turns(wanted, self.faults, self.seed)]
-        console = Console(stderr=True, highlight=False)
-        progress = Progress(console, len(wanted) * self.repeat, self._each_s())
+        wanted = self._in_order([each for each in chosen if self._applies(each)])
+        progress = Progress(Console(stderr=True, highlight=False), len(wanted), self._each_s())
         plan = Plan(
             self.rate,
             self.seed,
             Durability(self.durability),
             self.out,
+            self.own and self.own.absolute(),
             lead_s=self.duration / 2,
             tail_s=self.duration / 2,
             room_s=self.room,
@@ -82,20 +91,35 @@ class Series:
             signal.signal(number, lambda *_: runner.stop())
         if not self.as_json:
             click.echo(_ROW.format(*_HEAD))
-        for played in runner.play([(each, n) for each in wanted for n in range(self.repeat)]):
-            progress.has_ended()
-            results[played.directory] = Result(played.history.header, played.judgement)
-            reports.write(played.directory, played.history, played.judgement)
-            reports.write_summary(self.out, results)
-            click.echo(_line_of_json(played) if self.as_json else _row(played))
-        progress.close()
+        statuses: list[Status] = []
+        with closing(progress):
+            for played in runner.play(wanted):
+                progress.has_ended()
+                if isinstance(played, NotPlayed):
+                    statuses.append(Status.NOT_RUN)
+                    click.echo(
+                        f"{played.scenario.id} could not be played: {played.reason}", err=True
+                    )
+                    continue
+                result = Result(played.history.header, played.judgement)
+                results[played.directory] = result
+                statuses.append(status_of(result))
+                reports.write(played.directory, played.history, played.judgement)
+                reports.write_summary(self.out, results)
+                click.echo(_line_of_json(played) if self.as_json else _row(played))
         if not self.as_json:
             click.echo(f"Reports: {self.out}")
-        statuses = [status_of(each) for each in results.values()]
         if runner.is_stopped:
             click.echo("It was told to end before its time.", err=True)
             statuses.append(Status.UNTOLD)
-        return max(statuses, key=_GRAVITY.index, default=NOT_RUN)
+        return max(statuses, key=_GRAVITY.index, default=Status.NOT_RUN)
+
+    def _in_order(self, scenarios: Sequence[Scenario]) -> list[tuple[Scenario, int]]:
+        """With the number of its repetition. Each of many faults has an order of its own."""
+        numbers = range(self.repeat)
+        if self.faults and scenarios:
+            return [(in_turns(scenarios, self.faults, self.seed + n), n) for n in numbers]
+        return [(each, n) for each in scenarios for n in numbers]
 
     def _each_s(self) -> float:
         """A first guess of what a drill takes."""
@@ -122,7 +146,7 @@ class Series:
 
 _HEAD = ("scenario", "no", "verdict", "pause", "lost", "double", "failed", "requests", "")
 # The last one found decides.
-_GRAVITY = (Status.GOOD, Status.UNTOLD, Status.BAD)
+_GRAVITY = (Status.GOOD, Status.UNTOLD, Status.NOT_RUN, Status.BAD)
 
 
 class Progress:
@@ -191,7 +215,10 @@ def _line_of_json(played: Played) -> str:
 def out_of(given: Path | None) -> Path:
     """Where histories and reports go."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-    return (given or Path(".guarita/drills") / now).absolute()
+    here = Path(".guarita/drills")
+    if not os.access(".", os.W_OK):  # such as in a container
+        here = Path(tempfile.gettempdir()) / "guarita-drills"
+    return (given or here / now).absolute()
 
 
 def seed_of(given: int | None) -> int:

@@ -52,10 +52,10 @@ def unsound(history: History, tickets: Tickets) -> list[str]:
 
 def uncovered(history: History, tickets: Tickets, spans: Spans) -> list[str]:
     """Why finding nothing would mean nothing. Only for a history that is sound."""
-    unmet = [e.text for e in history.events if e.kind is EventKind.STOPPED]
+    unmet = [e.text for e in history.events if e.kind in (EventKind.STOPPED, EventKind.UNHEALED)]
     if spans.fault_us is None or spans.heal_us is None or spans.over_us is None:
         return [*unmet, "no fault was injected, or none was healed"]
-    unmet.extend(_blind(history, spans.fault_us))
+    unmet.extend(_blind(history, spans.fault_us, spans.heal_us))
     writes = [each for each in history.operations if is_write(each)]
     if not any(_end(each) < spans.fault_us for each in writes):
         unmet.append("no write succeeded before the fault")
@@ -64,8 +64,12 @@ def uncovered(history: History, tickets: Tickets, spans: Spans) -> list[str]:
         unmet.append("nothing was asked while the fault lasted")
     if not any(spans.heal_us <= each.started_us <= spans.drain_us for each in writes):
         unmet.append("no write succeeded after the fault")
-    if not any(e.kind is EventKind.HEALTH and e.at_us >= spans.heal_us for e in history.events):
+    health = [e for e in history.events if e.kind is EventKind.HEALTH and e.at_us >= spans.heal_us]
+    last = max(health, key=lambda event: event.at_us, default=None)
+    if last is None:
         unmet.append("nobody looked whether the installation was well again")
+    elif last.text:
+        unmet.append(f"the installation was not well in the end: {last.text}")
     seconds = spans.drain_us / 1_000_000
     asked = sum(at_us <= spans.drain_us for at_us in begun)
     if asked < ENOUGH * history.header.rate * seconds:
@@ -77,12 +81,18 @@ def uncovered(history: History, tickets: Tickets, spans: Spans) -> list[str]:
     return unmet
 
 
-def _blind(history: History, fault_us: int) -> Iterator[str]:
+def _blind(history: History, fault_us: int, heal_us: int) -> Iterator[str]:
     """What was not looked at, or not well before anything was done."""
-    if not any(each.answer is Answer.COUNTED for each in history.operations):
-        yield "no status was answered, so that the counters were not looked at"
-    if history.header.nodes and not history.samples:
-        yield "no node was asked how it is"
+    counted = [each for each in history.operations if each.answer is Answer.COUNTED]
+    if not any(_end(each) <= fault_us for each in counted) or not any(
+        each.started_us >= heal_us for each in counted
+    ):
+        yield "no status was answered before the fault and after it: the counters tell nothing"
+    asked = {each.node for each in history.samples}
+    nodes = (*history.header.nodes, *history.header.sentinels)
+    yield from _named(
+        "nodes that were never asked how they are", (e for e in nodes if e not in asked)
+    )
     health = [e for e in history.events if e.kind is EventKind.HEALTH and e.at_us < fault_us]
     last = max(health, key=lambda event: event.at_us, default=None)
     if last is not None and last.text:

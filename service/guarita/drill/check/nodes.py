@@ -68,20 +68,27 @@ def _majority(words: Iterable[Sample], now_us: int, sentinels: int) -> str | Non
 
 
 def _backwards(samples: Sequence[Sample], header: Header) -> Iterator[Anomaly]:
-    """Within one replication id, and while the node is named: writes were taken back."""
+    """Within one replication id, and while the node is named: writes were taken back.
+
+    Where there are no Sentinels to name one, this holds for every primary.
+    """
     changes = list(named_primaries(samples, header))[::-1]
     named: str | None = None
-    last: Sample | None = None
+    lasts: dict[str, Sample] = {}
     for sample in samples:
         while changes and changes[-1].at_us <= sample.at_us:
-            named, last = changes.pop().node, None
-        if sample.node != named or sample.role is not Role.PRIMARY or sample.offset is None:
+            named, lasts = changes.pop().node, {}
+        if header.sentinels and sample.node != named:
             continue
+        if sample.role is not Role.PRIMARY or sample.offset is None:
+            continue
+        last = lasts.get(sample.node)
         same = last is not None and sample.replid is not None and last.replid == sample.replid
         if same and last is not None and sample.offset < (last.offset or 0):
-            words = f"{sample.node}, the named primary, went from {last.offset} to {sample.offset}"
+            who = f"{sample.node}, {'the named' if header.sentinels else 'a'} primary,"
+            words = f"{who} went from {last.offset} to {sample.offset}"
             yield Anomaly(AnomalyKind.BACKWARDS, words, sample.at_us)
-        last = sample
+        lasts[sample.node] = sample
 
 
 def _unsettled(spans: Spans) -> Iterator[Anomaly]:

@@ -35,6 +35,7 @@ class Terms:
     session_us: int
     replay_us: int
     verify_age_us: int
+    revoke_on_replay: bool = False
     slack_us: int = SLACK_US
 
     @property
@@ -44,17 +45,14 @@ class Terms:
 
     @classmethod
     def of(cls, header: Header) -> Terms:
-        return cls(
-            *(
-                round(seconds * 1_000_000)
-                for seconds in (
-                    header.ticket_ttl_s,
-                    header.session_ttl_s,
-                    header.replay_window_s,
-                    header.verify_age_s,
-                )
-            )
+        seconds = (
+            header.ticket_ttl_s,
+            header.session_ttl_s,
+            header.replay_window_s,
+            header.verify_age_s,
         )
+        ticket_us, session_us, replay_us, verify_age_us = (round(s * 1_000_000) for s in seconds)
+        return cls(ticket_us, session_us, replay_us, verify_age_us, header.revoke_on_replay)
 
 
 @dataclass(slots=True)
@@ -210,8 +208,20 @@ def _best_life(told: Told, created: Operation, attempt: str | None, terms: Terms
             default=NEVER_US,
         )
         made_us = max(made_us, admitted_us - terms.ticket_us - terms.slack_us)
-    revoked_us = min((each.started_us for each in told.revokes), default=NEVER_US)
+    revokes = [each.started_us for each in told.revokes]
+    if terms.revoke_on_replay:
+        revokes += [
+            max(each.started_us, admitted_us) for each in _replays(told, attempt, admitted_us)
+        ]
+    revoked_us = min(revokes, default=NEVER_US)
     return Life(made_us, admitted_us, max((revoked_us, *(at_us for at_us, _ in yeses))), attempt)
+
+
+def _replays(told: Told, attempt: str | None, admitted_us: int) -> Iterator[Operation]:
+    """Redeems of others that may have come when this attempt was admitted already."""
+    for each in (*told.refused, *told.perhaps):
+        if each.attempt != attempt and _end(each) >= admitted_us:
+            yield each
 
 
 def _against(told: Told, created: Operation, life: Life, terms: Terms) -> Iterator[_Found]:

@@ -80,6 +80,8 @@ def unmet_turns(played: Sequence[Played]) -> Iterator[str]:
             yield f"{name}: nothing was asked while it lasted"
         elif not each.writes_after:
             yield f"{name}: no write succeeded after it"
+        elif each.spans.well_us is None:
+            yield f"{name}: nobody saw the installation well again"
 
 
 def missed_turns(played: Sequence[Played]) -> Iterator[str]:

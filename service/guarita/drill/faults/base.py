@@ -24,6 +24,7 @@ NEVER = 9999.0  # seconds: what did not happen in time has no other number
 Undo = Callable[[], None]
 # What a user writes in a file of his own is checked by it.
 Seconds: TypeAlias = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Words: TypeAlias = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 @dataclass(slots=True)
@@ -71,9 +72,6 @@ class Scene:
 
     def note(self, text: str, node: str | None = None) -> None:
         self._event(EventKind.NOTE, text, node)
-
-    def healed(self, text: str, node: str | None = None) -> None:
-        self._event(EventKind.HEAL, text, node)
 
     def measure(self, name: str, value: float) -> None:
         """A figure of the scenario; its bound is in the scenario."""

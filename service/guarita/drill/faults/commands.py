@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from guarita.drill.faults.base import Fault, Scene, Seconds, Undo, nothing_to_heal
+from guarita.drill.faults.base import Fault, Scene, Seconds, Undo, Words, nothing_to_heal
 from guarita.drill.targets.base import Target
 from guarita.errors import TopologyError
 
@@ -21,7 +21,7 @@ class Command(Fault):
     """A command of your own is run, and another one when that is over."""
 
     name: ClassVar[str] = "command"
-    run: tuple[str, ...] = ("true",)
+    run: Words = ("true",)
     undo: tuple[str, ...] = ()
     for_s: Seconds | None = None
 
@@ -46,6 +46,7 @@ def _run(argv: Sequence[str]) -> None:
             text=True,
             check=False,
             timeout=WITHIN_S,
+            start_new_session=True,  # Ctrl-C is not its to hear
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
         raise TopologyError(f"{argv[0]}: {exc}") from exc

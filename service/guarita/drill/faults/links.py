@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from guarita.drill.faults.base import Fault, Scene, Seconds, Undo, nothing_to_heal
+from pydantic import Field, NonNegativeInt
+
+from guarita.drill.faults.base import Fault, Scene, Seconds, Undo, Words, nothing_to_heal
 from guarita.drill.targets.base import Power, Target
 from guarita.errors import TopologyError
 
@@ -21,8 +23,8 @@ class Isolate(Fault):
     """Nothing passes between some nodes and services and others."""
 
     name: ClassVar[str] = "isolate"
-    some: tuple[str, ...] = ("primary",)
-    others: tuple[str, ...] = ("replicas", "sentinels")
+    some: Words = ("primary",)
+    others: Words = ("replicas", "sentinels")
     for_s: Seconds | None = CUT_S
     one_way: bool = False
 
@@ -46,10 +48,10 @@ class LossyNetwork(Fault):
     """Packets between services and nodes are lost, and late where the machine can do that."""
 
     name: ClassVar[str] = "lossy-network"
-    some: tuple[str, ...] = ("services",)
-    others: tuple[str, ...] = ("nodes", "sentinels")
-    loss_percent: int = 5
-    delay_ms: int = 50
+    some: Words = ("services",)
+    others: Words = ("nodes", "sentinels")
+    loss_percent: Annotated[int, Field(ge=0, le=100)] = 5
+    delay_ms: NonNegativeInt = 50
     for_s: Seconds | None = 15.0
 
     def lacks(self, target: Target) -> str | None:
@@ -81,7 +83,7 @@ class LoseAnswers(Fault):
     """Answers to redeems do not arrive, and the primary hangs up on all callers again and again."""
 
     name: ClassVar[str] = "lose-answers"
-    share: float = 0.3
+    share: Annotated[float, Field(ge=0, le=1)] = 0.3
     for_s: Seconds | None = 8.0
 
     def inject(self, scene: Scene) -> Undo:

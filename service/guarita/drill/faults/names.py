@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar
 
-from guarita.drill.faults.base import Fault, Scene, Seconds, Undo, nothing_to_heal
+from guarita.drill.faults.base import Fault, Scene, Seconds, Undo, Words, nothing_to_heal
 from guarita.drill.faults.roles import has_primary
 from guarita.drill.targets.base import Power, Spoilt, Target
 
@@ -60,7 +60,7 @@ class SwapAddresses(Fault):
     """kill -9 nodes here and in the installation beside it, swap their addresses, start them."""
 
     name: ClassVar[str] = "swap-addresses"
-    who: tuple[str, ...] = ("primary",)
+    who: Words = ("primary",)
     stale_s: Seconds = 0.0  # so long the names of these are not found, and keep their old addresses
     for_s: Seconds | None = 0.0
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias, get_args
 
 from guarita.drill.faults.base import Fault, Scene, Seconds, Undo, nothing_to_heal
 from guarita.drill.faults.stops import follows_named
 from guarita.errors import TopologyError
 from guarita.processes import wait_until
 
-EVENTS = ("+elected-leader", "+failover-state-wait-promotion", "+switch-master")
+Told: TypeAlias = Literal["+elected-leader", "+failover-state-wait-promotion", "+switch-master"]
+EVENTS: tuple[Told, ...] = get_args(Told)
 PRIMARY_NAME = "guarita"
 ALONE_S = 3.0  # of writes that the first node to stop does not have
 APART_S = 3.0  # between two starts of the worst order
@@ -47,7 +48,7 @@ class PauseUntil(Fault):
     """SIGSTOP the primary, and SIGCONT at an event of the failover (another each repetition)."""
 
     name: ClassVar[str] = "pause-until"
-    event: str = ""
+    event: Told | None = None  # None: each in turn
     for_s: Seconds | None = 0.0
 
     def inject(self, scene: Scene) -> Undo:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from guarita.drill.faults.base import NEVER, Fault, Scene, Seconds, Undo, nothing_to_heal
+from guarita.drill.faults.base import NEVER, Fault, Scene, Seconds, Undo, Words, nothing_to_heal
 from guarita.drill.history import Role
 from guarita.errors import TopologyError
 from guarita.processes import wait_until
@@ -111,7 +111,7 @@ class KillSeveral(Fault):
     """kill -9 several nodes at once; they are started again with their data when that is over."""
 
     name: ClassVar[str] = "kill-several"
-    who: tuple[str, ...] = ("primary", "replica")
+    who: Words = ("primary", "replica")
     for_s: Seconds | None = 12.0
 
     def inject(self, scene: Scene) -> Undo:
@@ -132,7 +132,7 @@ class PauseSeveral(Fault):
     """SIGSTOP several nodes at once, and SIGCONT when that is over."""
 
     name: ClassVar[str] = "pause-several"
-    who: tuple[str, ...] = ("sentinel 1", "sentinel 2")
+    who: Words = ("sentinel 1", "sentinel 2")
     for_s: Seconds | None = 3.0
 
     def inject(self, scene: Scene) -> Undo:

@@ -73,6 +73,7 @@ class Terms:
     session_ttl_s: int = DAY_S
     replay_window_s: int = DAY_S
     cache_age_s: float = 2.0
+    revoke_on_replay: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,8 @@ class Target(Protocol):
     """Seconds that a failover takes longer here than on a local installation."""
     options: str
     """Of the command that plays on it."""
+    was_there: bool
+    """Nothing of it is ended with the drill: what was done to it is taken away first."""
 
     @property
     def terms(self) -> Terms: ...

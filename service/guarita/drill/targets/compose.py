@@ -95,6 +95,7 @@ class ComposeTarget:
 
     name = "compose"
     slack_s = SLACK_S
+    was_there = False
     options = "--target compose"
 
     def __init__(self, installation: Installation, shape: Shape) -> None:

@@ -96,6 +96,7 @@ class KubernetesTarget:
     """See `guarita.drill.targets.base.Target`."""
 
     name = "kubernetes"
+    was_there = True
 
     def __init__(self, namespace: str, shape: Shape, chart: Path = CHART) -> None:
         """The installation must be the only one in its namespace; `chart` is what it is upgraded
@@ -111,6 +112,7 @@ class KubernetesTarget:
         self._stack = ExitStack()
         self._forwards = Forwards(self._namespace)
         self._port = 0
+        self._paused: set[str] = set()
         sentinel = self._found.config["store"]["sentinel"]
         self._primary_name = str(sentinel["primary_name"])
         addresses = [*self._found.config["store"]["data_nodes"], *sentinel["nodes"]]
@@ -145,6 +147,8 @@ class KubernetesTarget:
         self._stack.close()
 
     def restore(self) -> None:
+        for name in tuple(self._paused):
+            self.resume(name)
         for name in (*self.nodes, *self.sentinels):
             self._namespace.wait_ready(name, READY_S)
 
@@ -168,6 +172,7 @@ class KubernetesTarget:
             int(sessions["session_ttl_s"]),
             int(sessions["replay_window_s"]),
             float(sessions.get("cache_age_s", 2.0)),
+            bool(sessions.get("revoke_on_replay", False)),
         )
 
     @property
@@ -279,10 +284,12 @@ class KubernetesTarget:
 
     def pause(self, name: str, *, server_only: bool = False) -> None:  # noqa: ARG002
         """The server alone, always: a container's first process takes no signal from inside."""
+        self._paused.add(name)
         self._namespace.signal_server(name, _STOP)
 
     def resume(self, name: str, *, server_only: bool = False) -> None:  # noqa: ARG002
         self._namespace.signal_server(name, _CONT)
+        self._paused.discard(name)
 
     def terminate(self, name: str, *, within_s: float = 60.0) -> float:
         began_s = time.monotonic()

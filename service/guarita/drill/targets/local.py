@@ -49,6 +49,7 @@ class LocalTarget:
     """See `guarita.drill.targets.base.Target`."""
 
     slack_s = 0.0
+    was_there = False
     options = ""
 
     def __init__(self, directory: Path, shape: Shape, *, without_network: str | None) -> None:

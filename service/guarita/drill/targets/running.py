@@ -43,6 +43,7 @@ class RunningTarget:
 
     name = "running"
     slack_s = 0.0
+    was_there = True
     nodes: tuple[str, ...] = ()
     sentinels: tuple[str, ...] = ()
 

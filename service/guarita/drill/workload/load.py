@@ -79,6 +79,9 @@ class Load:
         self._numbers = itertools.count()
         self.unclear_failures = 0
         """Requests that failed in the end, and were not told so by a 503 of the service."""
+        self.refusal = "nothing was answered"
+        """How a create was answered last that did not succeed."""
+        self.has_written = False
         self._successes: deque[float] = deque(maxlen=5000)
         self._pending: set[asyncio.Task[None]] = set()
         self._errors: list[BaseException] = []
@@ -299,7 +302,11 @@ class Load:
 
     def _note_success(self, told: Told) -> None:
         if told.outcome is Outcome.OK:
+            self.has_written = True
             self._successes.append(time.monotonic())
+        else:
+            how = f"with status {told.reply.status}" if told.reply else f"as {told.answer}"
+            self.refusal = f"the last create ended {how}"
 
     # The last look
 
