@@ -21,7 +21,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from kit_env import Obstacle, check_environment, make_env, read_env, subnet, write_secrets
+from kit_env import (
+    Obstacle,
+    changed_secret,
+    check_environment,
+    make_env,
+    read_env,
+    subnet,
+    write_secrets,
+)
 
 HERE = Path(__file__).resolve().parent
 PORTS = {"standalone": "HTTP_PORT", "sentinel": "HTTPS_PORT", "cluster": "HTTP_PORT"}
@@ -116,19 +124,42 @@ def check_port(port: int, name: str, env: Path) -> None:
             ) from exc
 
 
-def check_tls(kit: str, overlays: tuple[str, ...], project: str) -> None:
-    """Raises `Obstacle` where the kit runs with TLS and is to be without, or the reverse: nodes
-    that are replaced would not reach those that are not yet."""
+def check_env(kit: str, path: Path) -> None:
+    """Raises `Obstacle` where the passwords are gone of a kit that is there: only some of its
+    containers would get new ones."""
+    project = _project(kit, {})
+    of = f"--filter=label=com.docker.compose.project={project}"
+    if _ask("ps", "--all", "--quiet", of).stdout.strip():
+        raise Obstacle(
+            f"the kit is there, and {path} with its passwords is not: bring that back, or "
+            f"`make down KIT={kit}` first, which keeps its data"
+        )
+
+
+def check_running(kit: str, overlays: tuple[str, ...], project: str, changed: str | None) -> None:
+    """Raises `Obstacle` where what runs is another kit, or the kit runs with TLS and is to be
+    without, or the reverse, or with other secrets: what is replaced would not reach the rest."""
     of = f"--filter=label=com.docker.compose.project={project}"
     files = _ask("ps", of, f"--format={_FILES}").stdout
-    if files.strip() and ("compose.tls.yaml" in files) != ("tls" in overlays):
+    if not files.strip():
+        return
+    if f"compose.{kit}.yaml" not in files:
+        raise Obstacle(
+            f"another kit runs as {project}: end it first, or unset COMPOSE_PROJECT_NAME, with "
+            "which all kits are one project"
+        )
+    end = f"`make down KIT={kit}` first, which keeps its data"
+    if ("compose.tls.yaml" in files) != ("tls" in overlays):
         how = "without" if "tls" in overlays else "with"
-        raise Obstacle(f"the kit runs {how} TLS: `make down KIT={kit}` first, which keeps its data")
+        raise Obstacle(f"the kit runs {how} TLS: {end}")
+    if changed:
+        raise Obstacle(f"the kit runs with another {changed} than .env has: {end}")
 
 
 def compose(kit: str, overlays: tuple[str, ...] = ()) -> list[str]:
+    """Without --env-file a .env of the directory that somebody calls in would come first."""
     files = [f"--file={HERE / f'compose.{name}.yaml'}" for name in (kit, *overlays)]
-    return ["docker", "compose", *files]
+    return ["docker", "compose", f"--env-file={HERE / '.env'}", *files]
 
 
 def check_overlays(kit: str, wanted: list[str]) -> tuple[str, ...]:
@@ -183,7 +214,8 @@ def make_certificates(directory: Path, image: str, certificates: tuple[str, ...]
     """Those that are missing, made by the image itself, for the user who calls."""
     directory.mkdir(mode=0o700, exist_ok=True)
     names = [each.partition("=")[0] for each in certificates]
-    if not all((directory / f"{name}.crt").exists() for name in names):
+    files = [f"{name}.{kind}" for name in names for kind in ("crt", "key")]
+    if not all((directory / each).exists() for each in files):
         me = f"{os.getuid()}:{os.getgid()}"
         mount = f"type=bind,source={directory},target=/certs"
         run = ["docker", "run", "--rm", "--network=none", "--read-only", f"--user={me}"]
@@ -224,18 +256,22 @@ def up(kit: str, overlays: tuple[str, ...]) -> None:
     check_engine()
     check_builder()
     path = HERE / ".env"
-    if not path.exists() and make_env(path):
-        print(f"made {path} with random passwords")
+    if not path.exists():
+        check_env(kit, path)
+        if make_env(path):
+            print(f"made {path} with random passwords")
     env = read_env(path)
     check_environment(path, env)
     port = int(env[PORTS[kit]])
     project = _project(kit, env)
     check_network(env["NETWORK"], project, path)
-    check_tls(kit, overlays, project)
+    check_running(kit, overlays, project, changed_secret(HERE / ".secrets", env))
     if not publishes(project, port):
         check_port(port, PORTS[kit], path)
     build_image({**env, **os.environ})
     write_secrets(HERE / ".secrets", env)
+    for each in (HERE / "config").glob("*.conf"):
+        each.chmod(each.stat().st_mode | 0o444)  # the proxy is another user, whatever the umask was
     if kit == "sentinel":
         certificates = (PROXY_CERTIFICATE, *(NODE_CERTIFICATES if "tls" in overlays else ()))
         make_certificates(HERE / ".secrets/tls", f"guarita:{env['TAG']}", certificates)
@@ -309,6 +345,10 @@ def main(arguments: list[str]) -> int:
         if wish.action == "image":
             check_builder()
             build_image({**(read_env(path) if path.exists() else {}), **os.environ})
+            return 0
+        if wish.action == "down" and not path.exists():  # compose would want its values
+            project = f"--project-name={_project(wish.kit, {})}"
+            _run(["docker", "compose", project, "down", *wish.more])
             return 0
         read_env(path)
         # With every overlay that there may be: what one of them has added is theirs too.

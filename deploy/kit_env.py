@@ -7,7 +7,7 @@ import ipaddress
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 PASSWORDS = (
@@ -25,13 +25,22 @@ CHOICES = {
     "HTTP_PORT": "8000",
     "HTTPS_PORT": "8443",
     "NETWORK": "172.30.57",
+    "BASE": "debian:trixie-slim",
     "SERVER": "valkey",
     "TAG": "latest",
 }
+_OPTIONAL = ("BASE", "SERVER", "TAG")  # compose and the image have these by themselves
 _LINE = re.compile(r"([A-Z][A-Z0-9_]*)=([^\s'\"$\\#]*)")
 _PORTS = ("HTTP_PORT", "HTTPS_PORT")
 _SERVERS = ("valkey", "redis")
 _PASSWORD = re.compile(r"[A-Za-z0-9_-]{32,}")
+_CHARACTERS = 8  # that differ: what is random has more of them, as good as always
+_PRIVATE = tuple(
+    map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"))
+)
+# As browsers send it, https://www.rfc-editor.org/rfc/rfc6454#section-6.2, and the service wants it.
+_ORIGIN = re.compile(r"(https?)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(?::([1-9][0-9]{0,4}))?")
+_USUAL_PORTS = {"http": "80", "https": "443"}
 
 
 class Obstacle(Exception):
@@ -67,6 +76,8 @@ def make_env(path: Path) -> bool:
 def read_env(path: Path) -> dict[str, str]:
     """Every value of the file. Raises `Obstacle` at the first thing that is wrong with it."""
     try:
+        if not path.is_file() and (path.exists() or path.is_symlink()):
+            raise Obstacle(f"{path} is no file: take it away, and `make up` makes one")
         if path.stat().st_mode & 0o077:
             raise Obstacle(f"{path} can be read by others: chmod 600 {path}")
         lines = path.read_text("utf-8").splitlines()
@@ -84,7 +95,7 @@ def read_env(path: Path) -> dict[str, str]:
         if found[1] in values:
             raise Obstacle(f"{path}:{number}: {found[1]} is set twice: remove one of the lines")
         values[found[1]] = found[2]
-    for name in ("SERVER", "TAG"):  # may be left out, as compose has it
+    for name in _OPTIONAL:
         values[name] = values.get(name) or CHOICES[name]
     _check(path, values)
     return values
@@ -93,7 +104,7 @@ def read_env(path: Path) -> dict[str, str]:
 def check_environment(path: Path, env: Mapping[str, str]) -> None:
     """Raises `Obstacle` where a variable says otherwise than the file: compose would follow the
     variable now, and the file whenever it is called without."""
-    for name in CHOICES:
+    for name in (*CHOICES, "API_KEY_SHA256"):
         if (given := os.environ.get(name, env[name])) != env[name]:
             raise Obstacle(
                 f"{name}={given} in the environment is not what {path} says ({env[name]}): write "
@@ -102,40 +113,59 @@ def check_environment(path: Path, env: Mapping[str, str]) -> None:
 
 
 def _check(path: Path, values: dict[str, str]) -> None:
+    for wrong in (*_wrong_passwords(values), *_wrong_choices(values)):
+        raise Obstacle(f"{path}: {wrong}")
+
+
+def _wrong_passwords(values: Mapping[str, str]) -> Iterator[str]:
+    make = "set it to the output of: openssl rand -hex 32"
+    roles: dict[str, str] = {}
     for name in PASSWORDS:
-        if not _PASSWORD.fullmatch(values.get(name, "")):
-            raise Obstacle(
-                f"{path}: {name} must be 32 or more letters, digits, - or _: set it to the output "
-                "of: openssl rand -hex 32"
-            )
-    digest = _sha256(values["API_KEY"])
+        password = values.get(name, "")
+        if not _PASSWORD.fullmatch(password):
+            yield f"{name} must be 32 or more letters, digits, - or _: {make}"
+        if len(set(password)) < _CHARACTERS:
+            yield f"{name} is not random: {make}"
+        if password in roles:
+            yield f"{name} is that of {roles[password]}, and each has one of its own: {make}"
+        roles[password] = name
+    digest = _sha256(values.get("API_KEY", ""))
     if values.get("API_KEY_SHA256") != digest:
-        raise Obstacle(f"{path}: API_KEY_SHA256 is not that of API_KEY: set it to {digest}")
+        yield f"API_KEY_SHA256 is not that of API_KEY: set it to {digest}"
+
+
+def _wrong_choices(values: Mapping[str, str]) -> Iterator[str]:
     for name in _PORTS:
         text = values.get(name, "")
-        if not text.isdigit() or not 0 < int(text) < 65536:
-            raise Obstacle(f"{path}: {name} must be a port, such as {CHOICES[name]}")
+        if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 65536:
+            yield f"{name} must be a port, such as {CHOICES[name]}"
     try:
         subnet(values.get("NETWORK", ""))
     except ValueError:
-        raise Obstacle(
-            f"{path}: NETWORK must be the first three numbers of a private network, "
+        yield (
+            "NETWORK must be the first three numbers of a private network, "
             f"such as {CHOICES['NETWORK']}"
-        ) from None
-    if not re.fullmatch(r"https?://[^/]+", values.get("ORIGIN", "")):
-        raise Obstacle(
-            f"{path}: ORIGIN must be that of the site which shows the frame, such as "
-            f"{CHOICES['ORIGIN']}"
         )
+    origin = _ORIGIN.fullmatch(values.get("ORIGIN", ""))
+    if not origin or origin[3] == _USUAL_PORTS[origin[1]] or int(origin[3] or 1) > 65535:
+        yield (
+            "ORIGIN must be that of the site which shows the frame as browsers send it, in lower "
+            f"case, without a path and without the usual port, such as {CHOICES['ORIGIN']}"
+        )
+    if not re.fullmatch(r"[a-z0-9][\w./:@-]*", values["BASE"], re.ASCII):
+        yield f"BASE must be the name of an image, such as {CHOICES['BASE']}"
     if values["SERVER"] not in _SERVERS:
-        raise Obstacle(f"{path}: SERVER must be {' or '.join(_SERVERS)}")
+        yield f"SERVER must be {' or '.join(_SERVERS)}"
     if not re.fullmatch(r"\w[\w.-]{0,127}", values["TAG"], re.ASCII):
-        raise Obstacle(f"{path}: TAG must be the tag of an image, such as {CHOICES['TAG']}")
+        yield f"TAG must be the tag of an image, such as {CHOICES['TAG']}"
 
 
 def subnet(network: str) -> ipaddress.IPv4Network:
-    """What its first three numbers stand for. Raises `ValueError`."""
-    return ipaddress.IPv4Network(f"{network}.0/24")
+    """What its first three numbers stand for. Raises `ValueError` where that is not private."""
+    found = ipaddress.IPv4Network(f"{network}.0/24")
+    if not any(found.subnet_of(each) for each in _PRIVATE):
+        raise ValueError(f"{found} is not private")
+    return found
 
 
 # deploy/.secrets
@@ -149,15 +179,29 @@ def write_secrets(directory: Path, env: dict[str, str]) -> None:
     """
     directory.mkdir(mode=0o700, exist_ok=True)
     directory.chmod(0o700)
+    for name, text in _secrets(env).items():
+        path = directory / name
+        if not path.exists() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8")
+        path.chmod(0o444 if os.geteuid() == 0 else 0o644)
+
+
+def changed_secret(directory: Path, env: dict[str, str]) -> str | None:
+    """The first file there that is not what `write_secrets` would write."""
+    for name, text in _secrets(env).items():
+        path = directory / name
+        if path.exists() and path.read_text("utf-8") != text:
+            return name
+    return None
+
+
+def _secrets(env: dict[str, str]) -> dict[str, str]:
+    """By the name of the file."""
     files = {name.lower().replace("_", "-"): env[name] for name in PASSWORDS if name != "API_KEY"}
     everybody = f"user default on #{_sha256(env['DATA_PASSWORD'])} ~* &* +@all"
     files["standalone.acl"] = everybody
     files["cluster.conf"] = f"{everybody}\nmasterauth {env['DATA_PASSWORD']}"
-    for name, text in files.items():
-        path = directory / name
-        if not path.exists() or path.read_text("utf-8") != f"{text}\n":
-            path.write_text(f"{text}\n", "utf-8")
-        path.chmod(0o444 if os.geteuid() == 0 else 0o644)
+    return {name: f"{text}\n" for name, text in files.items()}
 
 
 def _sha256(text: str) -> str:

@@ -216,7 +216,73 @@ def test_it_is_ready_whosever_its_certificate_is(
         thread.join()
 
 
-@pytest.mark.parametrize("action", ["down", "ps", "logs"])
+def test_another_kit_of_the_same_project_is_not_taken_for_this_one(env: Path, deploy: Path) -> None:
+    result = _up(deploy, _engine(files="/k/compose.cluster.yaml"), COMPOSE_PROJECT_NAME="mine")
+    assert result.returncode == 2
+    assert result.stderr.startswith("another kit runs as mine: end it first, or unset COMPOSE_PROJ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_between_other_passwords_lies_a_make_down(env: Path, deploy: Path) -> None:
+    kit_env.write_secrets(deploy / ".secrets", kit_env.read_env(env))
+    assert _up(deploy, _engine(files=KIT)).stderr == NOT_BUILT
+    _replace(env, r"^AGENT_PASSWORD=.*", "AGENT_PASSWORD=" + 4 * "0123456789abcdef")
+    result = _up(deploy, _engine(files=KIT))
+    assert result.returncode == 2
+    assert result.stderr == (
+        "the kit runs with another agent-password than .env has: `make down KIT=sentinel` first, "
+        "which keeps its data\n"
+    )
+    assert _up(deploy, _engine()).stderr == NOT_BUILT
+
+
+def test_no_new_passwords_are_made_for_a_kit_that_is_there(env: Path, deploy: Path) -> None:
+    env.unlink()
+    result = _up(deploy, _engine().replace('"ps --quiet"', '"ps --all") echo c;;\n"ps --quiet"'))
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"the kit is there, and {env} with its passwords is not: bring that back, or `make down "
+        "KIT=sentinel` first, which keeps its data\n"
+    )
+    assert not env.exists()
+
+
+def test_a_kit_can_be_taken_down_without_its_env(env: Path, deploy: Path) -> None:
+    env.unlink()
+    assert _up(deploy, _engine(), action="down").returncode == 0
+    asked = (deploy / "asked").read_text().splitlines()
+    assert asked[-1] == "compose --project-name=guarita-sentinel down"
+
+
+def test_no_other_env_and_no_variable_is_in_its_way(env: Path, deploy: Path) -> None:
+    assert kit.compose("sentinel")[2] == f"--env-file={DEPLOY / '.env'}"
+    result = _up(deploy, _engine(), API_KEY_SHA256=64 * "a")
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"API_KEY_SHA256={64 * 'a'} in the environment is not what")
+
+
+def test_what_the_proxy_reads_can_be_read_by_it_whatever_the_umask_was(
+    env: Path, deploy: Path
+) -> None:
+    conf = deploy / "config" / "nginx.conf"
+    conf.parent.mkdir()
+    conf.touch(mode=0o600)
+    _up(deploy, _engine().replace('"buildx build") exit 1;;', ""))
+    assert conf.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_certificate_without_its_key_is_told_by_who_makes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(kit, "_run", lambda command, **_: asked.append(command))
+    (tmp_path / "proxy.crt").touch()
+    with pytest.raises(FileNotFoundError):  # nobody has made it here
+        kit.make_certificates(tmp_path, "guarita:latest", (kit.PROXY_CERTIFICATE,))
+    assert asked[0][-3:] == ["init", "/certs", kit.PROXY_CERTIFICATE]
+
+
+@pytest.mark.parametrize("action", ["ps", "logs"])
 def test_without_a_kit_the_others_say_what_makes_one(deploy: Path, action: str) -> None:
     result = _up(deploy, _engine(), action=action)
     assert result.returncode == 2

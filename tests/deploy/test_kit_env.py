@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 import kit_env
+from guarita.config import Settings
+
+SAME = 4 * "0123456789abcdef"
 
 
 @pytest.fixture
@@ -57,9 +60,10 @@ def test_a_new_env_is_not_written_with_a_wrong_choice(
 
 
 def test_an_env_from_before_there_was_a_choice_is_good(env: Path) -> None:
-    _replace(env, r"^(SERVER|TAG)=.*\n", "")
+    _replace(env, r"^(BASE|SERVER|TAG)=.*\n", "")
     values = kit_env.read_env(env)
     assert (values["SERVER"], values["TAG"]) == ("valkey", "latest")
+    assert values["BASE"] == "debian:trixie-slim"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +74,17 @@ def test_an_env_from_before_there_was_a_choice_is_good(env: Path) -> None:
         (r"^SECRET=.*", "SECRET=password", "SECRET must be 32 or more"),
         (r"^SECRET=.*\n", "", "SECRET must be 32 or more"),
         (r"^SECRET=", "SECRET = ", r"\.env:\d+: write NAME=value, without spaces"),
-        (r"^API_KEY=.*", "API_KEY=" + 40 * "a", "API_KEY_SHA256 is not that of API_KEY"),
+        (r"^SECRET=.*", "SECRET=" + 40 * "a", "SECRET is not random"),
+        (r"^API_KEY=.*", f"API_KEY={SAME}", "API_KEY_SHA256 is not that of API_KEY"),
+        (r"^HTTP_PORT=.*", "HTTP_PORT=\u00b2", "HTTP_PORT must be a port"),
+        (r"^NETWORK=.*", "NETWORK=8.8.8", "NETWORK must be the first three numbers"),
+        (r"^NETWORK=.*", "NETWORK=127.0.0", "NETWORK must be the first three numbers"),
+        (r"^ORIGIN=.*", "ORIGIN=http://Shop.example", "ORIGIN must be .* in lower case"),
+        (r"^ORIGIN=.*", "ORIGIN=https://shop.example:443", "ORIGIN must be"),
+        (r"^ORIGIN=.*", "ORIGIN=http://*", "ORIGIN must be"),
+        (r"^ORIGIN=.*", "ORIGIN=http://u@shop.example", "ORIGIN must be"),
+        (r"^ORIGIN=.*", "ORIGIN=http://shop.example:70000", "ORIGIN must be"),
+        (r"^BASE=.*", "BASE=-x", "BASE must be the name of an image"),
         (r"^HTTP_PORT=.*", "HTTP_PORT=70000", "HTTP_PORT must be a port"),
         (r"^NETWORK=.*", "NETWORK=10.0.0.0/8", "NETWORK must be the first three numbers"),
         (r"^NETWORK=.*", "NETWORK=10.0.256", "NETWORK must be the first three numbers"),
@@ -85,6 +99,38 @@ def test_a_broken_env_is_told_in_one_sentence(env: Path, old: str, new: str, wor
     with pytest.raises(kit_env.Obstacle, match=words) as caught:
         kit_env.read_env(env)
     assert "\n" not in str(caught.value)
+
+
+def test_a_password_that_another_role_has_is_refused(env: Path) -> None:
+    _replace(env, r"^(AGENT_PASSWORD|SENTINEL_PASSWORD)=.*", rf"\1={SAME}")
+    with pytest.raises(
+        kit_env.Obstacle,
+        match="SENTINEL_PASSWORD is that of AGENT_PASSWORD, and each has one of its",
+    ):
+        kit_env.read_env(env)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["https://shop.example", "http://shop.example:8080", "http://127.0.0.1:8080", "https://[::1]"],
+)
+def test_the_origin_of_a_site_is_good(env: Path, origin: str) -> None:
+    _replace(env, r"^ORIGIN=.*", f"ORIGIN={origin}")
+    assert kit_env.read_env(env)["ORIGIN"] == origin
+    assert Settings.model_validate(
+        {"security": {"tenants": [{"name": "kit", "key_sha256": 64 * "a", "origins": [origin]}]}}
+    )
+
+
+@pytest.mark.parametrize("how", ["link", "directory"])
+def test_an_env_that_is_no_file_is_told_so(tmp_path: Path, how: str) -> None:
+    path = tmp_path / ".env"
+    if how == "link":
+        path.symlink_to(tmp_path / "nothing")
+    else:
+        path.mkdir()
+    with pytest.raises(kit_env.Obstacle, match="is no file: take it away"):
+        kit_env.read_env(path)
 
 
 def test_what_is_told_of_a_broken_env_holds_no_password(env: Path) -> None:
@@ -113,7 +159,9 @@ def test_secrets_are_files_in_a_directory_of_their_owner(env: Path, tmp_path: Pa
 def test_secrets_that_have_not_changed_are_left_alone(env: Path, tmp_path: Path) -> None:
     kit_env.write_secrets(tmp_path / "s", kit_env.read_env(env))
     before = {each.name: each.stat().st_mtime_ns for each in (tmp_path / "s").iterdir()}
-    _replace(env, r"^SECRET=.*", "SECRET=" + 32 * "x")
+    assert kit_env.changed_secret(tmp_path / "s", kit_env.read_env(env)) is None
+    _replace(env, r"^SECRET=.*", f"SECRET={SAME}")
+    assert kit_env.changed_secret(tmp_path / "s", kit_env.read_env(env)) == "secret"
     kit_env.write_secrets(tmp_path / "s", kit_env.read_env(env))
     after = {each.name: each.stat().st_mtime_ns for each in (tmp_path / "s").iterdir()}
     assert [name for name in after if after[name] != before[name]] == ["secret"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from guarita.errors import TopologyError
 from guarita.testing import SentinelInstallation, StandaloneInstallation, engine
 
 
@@ -80,3 +81,24 @@ except installation.engine.Unavailable as exc:
 def test_before_its_start_it_has_no_address() -> None:
     with pytest.raises(engine.TopologyError, match="not started"):
         _ = StandaloneInstallation().url
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"durability": "x"}, "durability must be one of strict, balanced, fast, and is x"),
+        ({"services": 0}, "services must be 1 to 20, and is 0"),
+        ({"services": 21}, "services must be 1 to 20, and is 21"),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_is_started(wrong: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        SentinelInstallation(**wrong)
+
+
+def test_what_does_not_start_is_told_with_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    installation = StandaloneInstallation()
+    monkeypatch.setattr(installation, "obstacle", lambda: "service-1 is dead")
+    monkeypatch.setattr(installation, "logs", lambda name: f"{name} began\nno such setting\n\n")
+    with pytest.raises(TopologyError, match=r"service-1 is dead; it said last: no such setting$"):
+        installation.wait_well(0.0)

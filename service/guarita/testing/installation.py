@@ -18,6 +18,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from guarita.config import Durability
 from guarita.errors import TopologyError
 from guarita.processes import Condition, wait_until
 from guarita.testing import engine
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from testcontainers.compose import DockerCompose
 
 READY_S = 90.0
+MOST_SERVICES = 20  # they have so many addresses
 _DRAWS = 3
 _TAKEN = ("port is already allocated", "address already in use", "Pool overlaps")
 
@@ -57,7 +59,13 @@ class Installation(Faults):
         settings: Mapping[str, str] | None = None,
     ) -> None:
         """`image` is what all containers run; `node_image`, the nodes and Sentinels. `origins`
-        are the sites that may show the frame, `settings` more variables of the service."""
+        are the sites that may show the frame, `settings` more variables of the service.
+        Raises `ValueError`."""
+        if durability not in map(str, Durability):
+            told = ", ".join(map(str, Durability))
+            raise ValueError(f"durability must be one of {told}, and is {durability}")
+        if not 1 <= services <= MOST_SERVICES:
+            raise ValueError(f"services must be 1 to {MOST_SERVICES}, and is {services}")
         self.layout = Layout(
             self.topology,
             image,
@@ -232,7 +240,10 @@ class Installation(Faults):
         if not wait_until(lambda: self.obstacle() is None, timeout_s=timeout_s, pause_s=0.1) and (
             obstacle := self.obstacle()
         ):
-            raise TopologyError(f"the installation was not well within {timeout_s:g} s: {obstacle}")
+            raise TopologyError(
+                f"the installation was not well within {timeout_s:g} s: {obstacle}"
+                f"{self._last_words(obstacle)}"
+            )
 
     def obstacle(self) -> str | None:
         """Why it is not well, in words; None where it is."""
@@ -242,6 +253,13 @@ class Installation(Faults):
             return f"a node does not answer ({exc})"
         except TopologyError as exc:
             return str(exc)
+
+    def _last_words(self, obstacle: str) -> str:
+        """Of the container that is in the way."""
+        name = obstacle.partition(" ")[0]
+        said = self.logs(name).split("\n") if name in self.layout.everybody else []
+        last = next((each for each in reversed(said) if each.strip()), None)
+        return f"; it said last: {last.strip()}" if last else ""
 
     def _dead(self) -> str | None:
         found = engine.look(self.project)
