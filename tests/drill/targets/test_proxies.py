@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import socket
 import subprocess
 import sys
@@ -115,6 +116,16 @@ def test_all_hear_all_until_a_cut_and_again_after_it(parties: Parties) -> None:
     assert unheard(parties) == {"ab", "ba"}
     parties.proxies.mend()
     assert unheard(parties) == set()
+
+
+def test_what_passes_to_one_node_keeps_no_other_waiting(parties: Parties) -> None:
+    busy = parties.proxies._processes[NAMES.index("a")]
+    busy.send_signal(signal.SIGSTOP)
+    try:
+        assert parties.hears("c", "b")
+        assert parties.hears("b", "c")
+    finally:
+        busy.send_signal(signal.SIGCONT)
 
 
 def test_what_is_cut_off_stays_so_when_it_starts_again(parties: Parties) -> None:

@@ -5,8 +5,8 @@ A proxy knows whose a connection is by the directory that the process at its oth
 What is cut off is accepted and hears nothing. Only TCP between processes of one drill is cut, and a
 caller who is nobody of the drill is hung up on.
 
-`python -m guarita.drill.targets.proxies DIRECTORY NODES` runs them until the end of its input. Each
-line of that is all that is cut from now on, and is answered.
+`python -m guarita.drill.targets.proxies DIRECTORY NODE PORT...` runs that of one node until the end
+of its input. Each line of that is all that is cut from now on, and is answered.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import product
 from pathlib import Path
+from typing import IO
 
 from guarita.drill.targets.base import Shape
 from guarita.errors import TopologyError
@@ -63,29 +64,33 @@ def _tells_callers() -> bool:
 
 
 class Proxies:
-    """Those of one installation, in a process of their own that ends with this one."""
+    """Those of one installation, in processes that end with this one: each node has one, so that it
+    is not kept waiting by what passes to others."""
 
     def __init__(self, directory: Path) -> None:
         """`directory` holds those of nodes and services, by their names."""
         self._directory = directory
         self._log = directory / "proxies.log"
-        self._process: subprocess.Popen[str] | None = None
+        self._processes: list[subprocess.Popen[str]] = []
         self._cuts: set[Link] = set()
 
     def start(self, ports: Mapping[str, Sequence[int]]) -> None:
         """Listen for these nodes, instead of others before. Raises `TopologyError`."""
         self.close()
-        words = [str(self._directory.resolve()), json.dumps({k: [*v] for k, v in ports.items()})]
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", __name__, *words],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-            )
+            self._processes = [self._process(node, numbers, log) for node, numbers in ports.items()]
         self._tell()
+
+    def _process(self, node: str, ports: Sequence[int], log: IO[bytes]) -> subprocess.Popen[str]:
+        words = [str(self._directory.resolve()), node, *map(str, ports)]
+        return subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", __name__, *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            start_new_session=True,
+        )
 
     def cut(self, some: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> None:
         """Nothing passes any more from some to the others, nor back unless `one_way`."""
@@ -103,19 +108,19 @@ class Proxies:
 
     def close(self) -> None:
         """End them; repeatable."""
-        process, self._process = self._process, None
-        if process:
-            with process:
-                process.kill()
+        processes, self._processes = self._processes, []
+        for each in processes:
+            with each:
+                each.kill()
 
     def _tell(self) -> None:
-        process = self._process
-        if process is None or process.stdin is None or process.stdout is None:
+        """All of them, and then hear from all."""
+        if not self._processes:
             raise TopologyError("the proxies were not started")
         with suppress(OSError):
-            process.stdin.write(json.dumps(sorted(self._cuts)) + "\n")
-            process.stdin.flush()
-            if process.stdout.readline():
+            for each in self._processes:
+                print(json.dumps(sorted(self._cuts)), file=each.stdin, flush=True)
+            if all(each.stdout and each.stdout.readline() for each in self._processes):
                 return
         self.close()
         raise TopologyError(f"the proxies in between have ended: see {self._log}")
@@ -125,7 +130,7 @@ class Proxies:
 
 
 class Relay:
-    """All proxies, and what is cut."""
+    """The proxies of one node, and what is cut."""
 
     def __init__(self, directory: Path) -> None:
         self._callers = Callers(directory)
@@ -182,6 +187,8 @@ class Relay:
 
     async def _passes(self, *links: Link) -> None:
         """Return when none of these is cut."""
+        if self._cuts.isdisjoint(links):
+            return
         async with self._changed:
             await self._changed.wait_for(lambda: self._cuts.isdisjoint(links))
 
@@ -242,12 +249,11 @@ def inode_of(local: tuple[str, int], remote: tuple[str, int]) -> int | None:
     return struct.unpack_from("=I", answer, _INODE_AT)[0] if kind == _BY_FAMILY else None
 
 
-async def run(directory: Path, ports: Mapping[str, Sequence[int]]) -> None:
+async def run(directory: Path, node: str, ports: Iterable[int]) -> None:
     """Until the end of the input."""
     relay = Relay(directory)
-    for node, numbers in ports.items():
-        for port in numbers:
-            await relay.serve(node, port)
+    for port in ports:
+        await relay.serve(node, port)
     lines = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
@@ -257,4 +263,4 @@ async def run(directory: Path, ports: Mapping[str, Sequence[int]]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run(Path(sys.argv[1]), json.loads(sys.argv[2])))
+    asyncio.run(run(Path(sys.argv[1]), sys.argv[2], map(int, sys.argv[3:])))
