@@ -271,7 +271,8 @@ def up(kit: str, overlays: tuple[str, ...]) -> None:
     build_image({**env, **os.environ})
     write_secrets(HERE / ".secrets", env)
     for each in (HERE / "config").glob("*.conf"):
-        each.chmod(each.stat().st_mode | 0o444)  # the proxy is another user, whatever the umask was
+        if not each.stat().st_mode & 0o004:  # by the umask of the clone: the proxy is another user
+            each.chmod(0o644)
     if kit == "sentinel":
         certificates = (PROXY_CERTIFICATE, *(NODE_CERTIFICATES if "tls" in overlays else ()))
         make_certificates(HERE / ".secrets/tls", f"guarita:{env['TAG']}", certificates)

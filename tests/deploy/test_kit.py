@@ -267,8 +267,12 @@ def test_what_the_proxy_reads_can_be_read_by_it_whatever_the_umask_was(
     conf = deploy / "config" / "nginx.conf"
     conf.parent.mkdir()
     conf.touch(mode=0o600)
+    readable = conf.with_name("other.conf")
+    readable.touch()
+    readable.chmod(0o604)  # it may be somebody else's, whose mode is not ours to change
     _up(deploy, _engine().replace('"buildx build") exit 1;;', ""))
     assert conf.stat().st_mode & 0o777 == 0o644
+    assert readable.stat().st_mode & 0o777 == 0o604
 
 
 def test_a_certificate_without_its_key_is_told_by_who_makes_them(

@@ -159,6 +159,13 @@ scenarios:
 """
 
 
+@pytest.mark.parametrize("rate", ["inf", "nan", "5001"])
+def test_a_comparison_asks_as_often_as_a_drill_may(rate: str) -> None:
+    done = drill("compare", "--rate", rate)
+    assert done.exit_code == 3
+    assert "'--rate': " in done.output
+
+
 @pytest.mark.parametrize("words", [[], ["--bogus"], ["bogus"], ["check"], ["check", "nowhere"]])
 def test_what_is_misused_is_status_3_for_2_is_a_verdict(words: list[str]) -> None:
     done = drill(*words)

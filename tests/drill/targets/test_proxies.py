@@ -128,6 +128,15 @@ def test_what_passes_to_one_node_keeps_no_other_waiting(parties: Parties) -> Non
         busy.send_signal(signal.SIGCONT)
 
 
+def test_one_that_has_ended_ends_all_and_is_told(parties: Parties) -> None:
+    first, *others = parties.proxies._processes
+    first.kill()
+    first.wait()
+    with pytest.raises(TopologyError, match="the proxies in between have ended: see "):
+        parties.proxies.cut(["a"], ["b"])
+    assert all(each.poll() is not None for each in others)
+
+
 def test_what_is_cut_off_stays_so_when_it_starts_again(parties: Parties) -> None:
     parties.proxies.cut(["a"], ["b", "c"])
     parties.start_again("a")

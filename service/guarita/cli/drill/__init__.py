@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from rich.table import Table
 from guarita.cli import Invocation
 from guarita.cli.drill.apart import apart_option, go_apart
 from guarita.cli.drill.compare import compare
+from guarita.cli.drill.numbers import RATE, FiniteRange
 from guarita.cli.drill.series import Series, lacking_on, out_of, seed_of
 from guarita.config import SessionSettings
 from guarita.drill import report as reports
@@ -44,14 +44,8 @@ class Failed(click.ClickException):
     exit_code = Status.NOT_RUN
 
 
-class Number(click.FloatRange):
-    """Not what is none: that is in no range, and out of none."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value} is not a number.", param, ctx)
-        return number
+def _end_with_3(exc: click.UsageError) -> None:
+    exc.exit_code = Status.NOT_RUN  # type: ignore[misc] # of the class, and here of this one alone
 
 
 class DrillCommands(click.Group):
@@ -61,7 +55,7 @@ class DrillCommands(click.Group):
         try:
             return super().make_context(*args, **kwargs)
         except click.UsageError as exc:
-            exc.exit_code = Status.NOT_RUN  # type: ignore[misc] # of this one alone
+            _end_with_3(exc)
             raise
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -72,7 +66,7 @@ class DrillCommands(click.Group):
         except ConfigError as exc:
             raise Failed("\n".join(exc.problems)) from exc
         except click.UsageError as exc:
-            exc.exit_code = Status.NOT_RUN  # type: ignore[misc] # of this one alone
+            _end_with_3(exc)
             raise
         except click.exceptions.Exit:
             raise
@@ -177,14 +171,14 @@ def _as_json(scenario: Scenario) -> dict[str, Any]:
     "--rate",
     default=200.0,
     show_default=True,
-    type=Number(10, 5000),
+    type=RATE,
     help="Requests a second.",
 )
 @click.option(
     "--duration",
     default=8.0,
     show_default=True,
-    type=Number(4, 86_400),
+    type=FiniteRange(4, 86_400),
     help="Seconds of load beside the fault, half of them before it.",
 )
 @click.option(
@@ -205,7 +199,7 @@ def _as_json(scenario: Scenario) -> dict[str, Any]:
 @click.option(
     "--room",
     default=0.0,
-    type=Number(0, 3600),
+    type=FiniteRange(0, 3600),
     help="Seconds that writes may pause beyond the bounds, on a machine that does other things.",
 )
 @click.option(

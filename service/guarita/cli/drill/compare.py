@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 
 from guarita.cli.drill.apart import apart_option, go_apart
+from guarita.cli.drill.numbers import RATE
 from guarita.cli.drill.series import EACH_S, Progress, out_of, seed_of
 from guarita.config import Durability
 from guarita.drill import report as reports
@@ -38,7 +39,7 @@ OURS = "guarita"
     help="These alone (default: all).",
 )
 @click.option("--seed", type=int, help="Of all that is left to chance (default: by chance).")
-@click.option("--rate", default=100.0, show_default=True, type=click.FloatRange(10))
+@click.option("--rate", default=100.0, show_default=True, type=RATE)
 @click.option(
     "--durability",
     default="balanced",

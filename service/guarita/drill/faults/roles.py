@@ -11,8 +11,10 @@ from guarita.drill.faults.stops import follows_named
 from guarita.errors import TopologyError
 from guarita.processes import wait_until
 
-Told: TypeAlias = Literal["+elected-leader", "+failover-state-wait-promotion", "+switch-master"]
-EVENTS: tuple[Told, ...] = get_args(Told)
+FailoverEvent: TypeAlias = Literal[
+    "+elected-leader", "+failover-state-wait-promotion", "+switch-master"
+]
+EVENTS: tuple[FailoverEvent, ...] = get_args(FailoverEvent)
 PRIMARY_NAME = "guarita"
 ALONE_S = 3.0  # of writes that the first node to stop does not have
 APART_S = 3.0  # between two starts of the worst order
@@ -48,7 +50,7 @@ class PauseUntil(Fault):
     """SIGSTOP the primary, and SIGCONT at an event of the failover (another each repetition)."""
 
     name: ClassVar[str] = "pause-until"
-    event: Told | None = None  # None: each in turn
+    event: FailoverEvent | None = None  # None: each in turn
     for_s: Seconds | None = 0.0
 
     def inject(self, scene: Scene) -> Undo:

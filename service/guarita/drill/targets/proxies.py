@@ -110,8 +110,10 @@ class Proxies:
         """End them; repeatable."""
         processes, self._processes = self._processes, []
         for each in processes:
-            with each:
-                each.kill()
+            each.kill()
+        for each in processes:
+            with suppress(OSError), each:  # what it was told last has nobody to read it
+                pass
 
     def _tell(self) -> None:
         """All of them, and then hear from all."""
