@@ -56,13 +56,15 @@ def write(path: Path, history: History, count: int) -> None:
                 written += 1
             if written >= count:
                 break
-        writer.write(
-            Operation(
-                *(written, "status", Kind.STATUS, 1, Outcome.OK, Answer.COUNTED, 2),
-                total_created=0,
-                total_used=0,
+        for at_us, tickets in ((0, 0), (phases["end"] - 1, ticket + 1)):
+            writer.write(
+                Operation(
+                    *(written, "status", Kind.STATUS, at_us, Outcome.OK, Answer.COUNTED, at_us),
+                    total_created=tickets,
+                    total_used=tickets,
+                )
             )
-        )
+            written += 1
 
 
 def operations(number: int, first_id: int, drain_us: int, look_us: int) -> Iterator[Operation]:

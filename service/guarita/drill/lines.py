@@ -135,32 +135,42 @@ def _records(numbered: Iterator[Numbered], wrong: Wrong) -> dict[type[Record], l
         Turn: [],
     }
     while block := list(islice(numbered, BLOCK)):
-        operations = [each for each in block if each[1].endswith(_OPERATION_ENDS)]
         others = [each for each in block if not each[1].endswith(_OPERATION_ENDS)]
-        found = [*_validated(operations, _OPERATIONS, wrong), *_validated(others, _RECORDS, wrong)]
-        for number, record in found:
+        if len(others) < len(block):
+            operations = [each for each in block if each[1].endswith(_OPERATION_ENDS)]
+            kept[Operation] += _validated(operations, _OPERATIONS, wrong)
+        for record in _validated(others, _RECORDS, wrong):
             kept[type(record)].append(record)
-            if isinstance(record, Operation) and (mistake := record.mistake):
-                wrong.append((number, f": {mistake}"))
     return kept
 
 
-def _validated(
-    block: Sequence[Numbered], kind: TypeAdapter[Any], wrong: Wrong
-) -> Iterator[tuple[int, Record]]:
+def _validated(block: Sequence[Numbered], kind: TypeAdapter[Any], wrong: Wrong) -> list[Record]:
     """All lines in one go, which is quicker; one by one where something is wrong with any."""
     try:
-        records = kind.validate_json(b"[" + b",".join(line for _, line in block) + b"]")
+        records: list[Record] = kind.validate_json(
+            b"[" + b",".join([line for _, line in block]) + b"]"
+        )
     except ValidationError:
         records = []
-    if len(records) == len(block):  # a line with a comma of its own could hold two
-        yield from zip((number for number, _ in block), records, strict=True)
-        return
-    for number, line in block:
-        try:
-            yield number, _RECORD.validate_json(line)
-        except ValidationError as error:
-            wrong.append((number, f": {_words(error)}"))
+    # A line with a comma of its own could hold two.
+    if len(records) == len(block) and not any(map(_mistake, records)):
+        return records
+    return [each for number, line in block if (each := _record(number, line, wrong))]
+
+
+def _record(number: int, line: bytes, wrong: Wrong) -> Record | None:
+    try:
+        record = _RECORD.validate_json(line)
+    except ValidationError as error:
+        wrong.append((number, f": {_words(error)}"))
+        return None
+    if mistake := _mistake(record):
+        wrong.append((number, f": {mistake}"))
+    return record
+
+
+def _mistake(record: Record) -> str | None:
+    return record.mistake if isinstance(record, Operation) else None
 
 
 def _words(error: ValidationError) -> str:

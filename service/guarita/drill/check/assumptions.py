@@ -13,6 +13,13 @@ from itertools import pairwise
 from guarita.drill.check.spans import Spans
 from guarita.drill.check.tickets import NEVER_US, SLACK_US
 from guarita.drill.history import (
+    ADMITTED,
+    CREATE,
+    CREATED,
+    LIVE,
+    OK,
+    REFUSED,
+    VERIFY,
     Answer,
     Event,
     EventKind,
@@ -20,7 +27,6 @@ from guarita.drill.history import (
     History,
     Kind,
     Operation,
-    Outcome,
     Phase,
 )
 
@@ -101,7 +107,7 @@ def _blind(history: History, fault_us: int, heal_us: int) -> Iterator[str]:
 
 def is_write(operation: Operation) -> bool:
     """Whether it is a write that succeeded."""
-    return operation.answer is Answer.ADMITTED or operation.answer is Answer.CREATED
+    return operation.answer is ADMITTED or operation.answer is CREATED
 
 
 def _phases(events: Sequence[Event]) -> Iterator[str]:
@@ -129,14 +135,14 @@ def _is_in_order(operations: Sequence[Operation]) -> bool:
     given_us: dict[str | None, int] = {}
     for each in operations:
         if known_us is None:
-            if each.answer is not Answer.CREATED:
+            if each.answer is not CREATED:
                 return False
             known_us = _end(each)
-        elif each.started_us < known_us or each.kind is Kind.CREATE:
+        elif each.started_us < known_us or each.kind is CREATE:
             return False
-        elif each.answer is Answer.ADMITTED:
+        elif each.answer is ADMITTED:
             given_us.setdefault(each.attempt, _end(each))
-        elif each.kind is Kind.VERIFY and not _was_given(each, given_us):
+        elif each.kind is VERIFY and not _was_given(each, given_us):
             return False
     return True
 
@@ -180,19 +186,19 @@ def _was_seen(operations: Sequence[Operation], since_us: int, header: Header) ->
     A no that its expiry explains says nothing.
     """
     for each in reversed(operations):
-        if each.started_us >= since_us and each.answer in (Answer.ADMITTED, Answer.LIVE):
+        if each.started_us >= since_us and each.answer in (ADMITTED, LIVE):
             return True
-    answered = [each for each in operations if each.outcome is Outcome.OK]
-    created = [each.started_us for each in answered if each.kind is Kind.CREATE]
-    admitted = [each.started_us for each in answered if each.answer is Answer.ADMITTED]
+    answered = [each for each in operations if each.outcome is OK]
+    created = [each.started_us for each in answered if each.kind is CREATE]
+    admitted = [each.started_us for each in answered if each.answer is ADMITTED]
     if not created:
         return True
     ttl_s = header.session_ttl_s if admitted else header.ticket_ttl_s
     gone_us = min(admitted or created) + ttl_s * 1_000_000 - SLACK_US
     return any(
-        each.kind not in (Kind.CREATE, Kind.REVOKE)
+        each.kind not in (CREATE, Kind.REVOKE)
         and since_us <= each.started_us
-        and (each.answer is not Answer.REFUSED or each.started_us < gone_us)
+        and (each.answer is not REFUSED or each.started_us < gone_us)
         for each in answered
     )
 

@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from guarita.drill.check.anomaly import Anomaly, AnomalyKind
-from guarita.drill.history import Answer, Kind, Operation, Outcome
+from guarita.drill.history import ADMITTED, CREATED, Answer, Kind, Operation, Outcome
 
 
 def counter_anomalies(
@@ -41,7 +41,7 @@ def _bounds(tickets: Mapping[str, Sequence[Operation]], kind: Kind) -> tuple[lis
             # admitted and counted it, and the service asked the next one again.
             if earliest_us is None or each.started_us < earliest_us:
                 earliest_us = each.started_us
-            if each.answer in (Answer.CREATED, Answer.ADMITTED) and each.ended_us is not None:
+            if each.answer in (CREATED, ADMITTED) and each.ended_us is not None:
                 latest_us = each.ended_us if latest_us is None else min(latest_us, each.ended_us)
         if latest_us is not None:
             sure.append(latest_us)

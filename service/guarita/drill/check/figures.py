@@ -10,7 +10,7 @@ from itertools import pairwise
 from guarita.drill.check.anomaly import Anomaly, AnomalyKind
 from guarita.drill.check.assumptions import is_write
 from guarita.drill.check.spans import Spans
-from guarita.drill.history import Answer, Operation, Outcome
+from guarita.drill.history import ADMITTED, CREATED, OK, Operation, Outcome
 
 IDLE_S = 1.0  # a load at a fixed rate asks far more often, whatever is answered
 
@@ -37,7 +37,7 @@ def figures_of(
 ) -> Figures:
     """Count each ticket once, however many anomalies it has."""
     under_load = [each for each in operations if each.started_us < spans.look_us]
-    failed = [each for each in under_load if each.outcome is not Outcome.OK]
+    failed = [each for each in under_load if each.outcome is not OK]
     lost, double = set(), set()
     for each in anomalies:
         if each.kind.loses:
@@ -55,8 +55,8 @@ def figures_of(
         requests=len(under_load),
         unknown=sum(each.outcome is Outcome.UNKNOWN for each in failed),
         repeated=sum(each.retries > 0 for each in under_load),
-        tickets=sum(each.answer is Answer.CREATED for each in operations),
-        admissions=sum(each.answer is Answer.ADMITTED for each in under_load),
+        tickets=sum(each.answer is CREATED for each in operations),
+        admissions=sum(each.answer is ADMITTED for each in under_load),
         load_s=spans.drain_us / 1_000_000,
     )
 

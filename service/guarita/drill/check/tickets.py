@@ -20,7 +20,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from guarita.drill.check.anomaly import Anomaly, AnomalyKind
-from guarita.drill.history import Answer, Header, Kind, Operation, Outcome
+from guarita.drill.history import (
+    ADMITTED,
+    CREATE,
+    CREATED,
+    LIVE,
+    REDEEM,
+    REFUSED,
+    VERIFY,
+    Answer,
+    Header,
+    Kind,
+    Operation,
+    Outcome,
+)
 
 NEVER_US = 1 << 62
 # Lifetimes and the replay window are counted by clocks of the servers, not by that of the drill.
@@ -146,7 +159,7 @@ def _contradictions(told: Told, created: Operation, terms: Terms) -> Iterator[_F
 def _is_plain(operations: Sequence[Operation], terms: Terms) -> bool:
     """Whether one admission, at the moment it was first asked for, explains all. It does for nearly
     every ticket, and is told much sooner than by looking for the best life."""
-    admitted = [each for each in operations if each.answer is Answer.ADMITTED]
+    admitted = [each for each in operations if each.answer is ADMITTED]
     if not admitted:
         return False
     winner = min(admitted, key=lambda each: each.started_us)
@@ -156,19 +169,19 @@ def _is_plain(operations: Sequence[Operation], terms: Terms) -> bool:
 def _suits(each: Operation, winner: Operation, terms: Terms) -> bool:
     """Whether this alone fits an admission of the winner when it asked; in doubt it does not."""
     kind, answer, admitted_us = each.kind, each.answer, winner.started_us
-    if kind is Kind.REDEEM:
-        if answer is Answer.ADMITTED:
+    if kind is REDEEM:
+        if answer is ADMITTED:
             is_repeat = each.attempt == winner.attempt and each.token == winner.token
             return is_repeat and each.started_us <= admitted_us + terms.repeat_us
-        return answer is not Answer.REFUSED or (
+        return answer is not REFUSED or (
             each.attempt != winner.attempt and _end(each) >= admitted_us
         )
-    if kind is Kind.VERIFY:
-        if answer is Answer.LIVE:
+    if kind is VERIFY:
+        if answer is LIVE:
             return each.started_us <= admitted_us + terms.session_us
-        return answer is not Answer.REFUSED
-    if kind is Kind.CREATE:
-        is_acknowledged = answer is Answer.CREATED
+        return answer is not REFUSED
+    if kind is CREATE:
+        is_acknowledged = answer is CREATED
         return is_acknowledged and admitted_us <= each.started_us + terms.ticket_us
     return kind is not Kind.REVOKE
 
